@@ -166,6 +166,10 @@ class EnrolmentDesk:
         invitation = self.inviting.pending(display_id(caller.id), now)
         if subject == caller.certificate.subject:
             raise NotIssuedError("expected a key of the new agent's own, not that of the invitation")
+        if revoked := own.trust.revocations.of(agent_id_of(subject), own.identity.public_key):
+            raise NotIssuedError(
+                f"an agent with this key {revoked}: join with another one, in another folder"
+            )
         wire = issued(own, subject, invitation.name, invitation.granted, valid_s=invitation.valid_s, now=now)
         self.inviting.use(invitation, agent_id_of(subject))
         self._meters.enrolments += 1

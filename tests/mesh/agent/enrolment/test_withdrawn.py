@@ -106,6 +106,14 @@ def test_with_its_issuer_dies_every_invitation_that_is_pending(office):
         office.invite()
 
 
+def test_a_key_that_was_revoked_joins_by_no_invitation_and_uses_none_up(office):
+    token = office.invite()
+    hear(office, sign_list(AUTHORITY, 1, [Revocation(NEW.id, NOW, name="laptop")]))
+    assert "an agent with this key was revoked on" in office.join(token).why_not
+    assert standings(office) == [Standing.PENDING]
+    assert not office.join(token, OTHER).why_not
+
+
 def test_who_is_revoked_between_question_and_answer_gets_no_other_certificate(office):
     hear(office, sign_list(AUTHORITY, 1, [Revocation(MEMBER.id, NOW, name="member")]))
     assert "was revoked on" in office.ask(MEMBER, member(), MEMBER).why_not
