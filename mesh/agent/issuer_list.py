@@ -86,7 +86,8 @@ class IssuerList:
             found = next_list(own.identity, held, wish, agents, now, issuer=own.wire)
             if wish.dry_run:
                 return found
-            self._signed = self._signed.joined(Revocations([read_revocations(found.wire, own.trust)]))
+            signed = read_revocations(found.wire, own.trust.apart())  # that one is the actors'
+            self._signed = self._signed.joined(Revocations([signed]))
             (why,) = self._revoking.take([found.wire])
             if why:
                 raise NotSignedError(why)

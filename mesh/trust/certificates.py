@@ -153,6 +153,10 @@ class TrustStore:
         store._remembered = self._remembered
         return store
 
+    def apart(self) -> "TrustStore":
+        """A store like this one for another thread, as what a store remembers is for one thread alone."""
+        return TrustStore(tuple(self.authorities), revocations=self.revocations)
+
     def admit(self, wire: bytes, now_unix_s: float) -> Certificate:
         """The certificate in ``wire``, if an authority signed it and it is valid at ``now_unix_s``.
 

@@ -27,7 +27,7 @@ from mesh.routing.records import Record
 from mesh.routing.routes import RouteSnapshot
 from mesh.telling import event
 from mesh.trust.certificate_text import certificate_to_text
-from mesh.trust.certificates import Certificate, TrustStore, issuer_of, read_certificate
+from mesh.trust.certificates import Certificate, issuer_of, read_certificate
 from mesh.trust.credentials import Credentials
 from mesh.trust.issuing import Passing
 from mesh.trust.naming import called, named
@@ -285,9 +285,7 @@ def _require_better(own: Credentials, wire: bytes, now: float, *, may_end_sooner
     Raises:
         TrustError: it cannot.
     """
-    # What the agent's own store remembers is for the actors' thread alone.
-    trust = TrustStore(tuple(own.trust.authorities), revocations=own.trust.revocations)
-    found = trust.admit(wire, now)
+    found = own.trust.apart().admit(wire, now)  # that one is the actors'
     if found.subject != own.certificate.subject or found.is_invitation:
         raise TrustError("the issuer has answered with the certificate of another key")
     if (found.name, _passing(found)) != (own.certificate.name, _passing(own.certificate)):

@@ -93,6 +93,15 @@ def test_whom_it_has_let_in_it_revokes_by_name_and_others_judge_by_that(agent):
         judge.admit(own, NOW)
 
 
+def test_the_store_of_the_actors_is_left_to_their_thread(agent):
+    def verify(*_):
+        raise AssertionError("on the thread of whoever asks")
+
+    agent.is_slow, around = True, agent.around
+    agent.own = msgspec.structs.replace(agent.own, trust=TrustStore([AUTHORITY.public_key], verify=verify))
+    assert agent.revoke("new", around=around).revoked == 1
+
+
 @pytest.mark.parametrize("is_slow", [False, True])
 def test_each_list_has_all_who_were_in_the_one_before_also_if_that_is_still_on_its_way(agent, is_slow):
     agent.is_slow = is_slow
