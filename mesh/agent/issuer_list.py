@@ -2,16 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from mesh.agent.control.revoking import Revoking
+from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.revocation_changes import NextList, NotSignedError, Wish, held_by, in_full, meant, next_list
 from mesh.trust.certificates import Certificate, issuer_of
 from mesh.trust.credentials import Credentials
 from mesh.trust.identity import AgentId
 from mesh.trust.list_reader import read_revocations
 from mesh.trust.revocations import NOBODY_REVOKED, Revocations, short_signer
+
+TURN_S: Final = 5.0
+"""How long others wait for their turn, while the actors and the main thread take a list."""
 
 WITH_AUTHORITY: Final = "with the authority's key: mesh revoke AGENT --authority FILE"
 
@@ -66,7 +71,7 @@ class IssuerList:
             NotSignedError: this agent may not, or not this agent; or it cannot know what its last list was.
             StatusUnavailable: the actors are being started anew, or busy: perhaps it is taken, perhaps not.
         """
-        with self._lock:
+        with self._turn():
             own, now = self._credentials(), time.time()
             _require_issuer(own)
             known = own.trust.revocations.joined(self._signed).lists.get(own.identity.public_key)
@@ -92,6 +97,16 @@ class IssuerList:
             if why:
                 raise NotSignedError(why)
             return found
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Whoever asks holds a thread of a door, and others are to be answered there."""
+        if not self._lock.acquire(timeout=TURN_S):
+            raise StatusUnavailable("another change to this issuer's list is under way: ask again")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 def _require_issuer(own: Credentials) -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from mesh.agent import issuer_list
+from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.issuer_list import Around, IssuerList
 from mesh.agent.revocation_changes import Became, NotSignedError, Wish
 from mesh.errors import RevokedError
@@ -128,6 +129,22 @@ def test_an_agent_that_has_lost_its_disk_goes_on_from_what_the_mesh_knows(agent)
     agent.revoke(display_id(NEW.id), around=ALONE)
     assert agent.read().number == ahead + 1
     assert {entry.agent_id for entry in agent.read().revoked} == {OTHER.id, NEW.id}
+
+
+def test_nobody_waits_for_long_while_another_change_is_under_way(agent, monkeypatch):
+    monkeypatch.setattr(issuer_list, "TURN_S", 0.01)
+    refused = []
+
+    def take(lists):
+        with pytest.raises(StatusUnavailable, match="under way: ask again"):
+            agent.revoke(display_id(OTHER.id))
+        refused.append(1)
+        return ("",)
+
+    monkeypatch.setattr(agent, "take", take)
+    agent.revoke("new")
+    agent.revoke("new")
+    assert len(refused) == 2
 
 
 def test_what_is_over_is_left_out(agent, monkeypatch):
