@@ -245,6 +245,8 @@ class GrantedOffers:
                 known = others[agent_id]
                 if listed(Gate.AGENTS, believed, known.certificate).is_open:
                     readers[number].add(known.session_key)
+            if not number % STEP_GROUPED:
+                yield
         return readers
 
     def _secrets_with(self, readers: Iterable[bytes]) -> Steps[list[bytes]]:
