@@ -24,7 +24,8 @@ NAMES_SHOWN: Final = 16
 def authorities(agent: Agent) -> None:
     """List the authorities that an agent trusts, and which agents have certificates of each.
 
-    An authority that has signed nobody any more can be taken out of trust.authorities everywhere.
+    An authority that has signed nobody any more can be taken out of trust.authorities everywhere. Agents that
+    have been away for some minutes are not counted: see that you know of none.
 
     \b
     mesh authorities

@@ -40,7 +40,8 @@ def authority_routes(behind: Behind) -> tuple[Route, ...]:
     def authorities(call: Call[Window, Nothing]) -> Page[AuthorityRow]:
         """List the authorities that this agent trusts, and which agents have certificates of each.
 
-        An authority that has signed nobody any more can be taken out of ``trust.authorities``.
+        An authority that has signed nobody any more can be taken out of ``trust.authorities``. Agents that
+        have been away for longer than ``routing.route_ttl`` are not counted.
         """
         answer = behind.status()
         return page_of(tuple(_rows(answer.value)), call.parameters, answer.age_s)

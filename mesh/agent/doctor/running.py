@@ -119,7 +119,10 @@ def authority_checks(authorities: Sequence[AuthorityRow]) -> Iterator[Check]:
         names = [name for signed in each.signed for name in signed.names]
         whom = f"{counted(each.agents, 'agent')}: {_some(names)}" if names else "nobody"
         what = f"another authority is trusted, {each.authority}, which has signed {whom}"
-        remedy = "once an authority has signed nobody, take it out of trust.authorities of every agent"
+        remedy = (
+            "once an authority has signed nobody, also none that is away, take it out of trust.authorities "
+            "of every agent"
+        )
         yield Check(About.CERTIFICATES, Level.NOTE, what, remedy)
 
 
