@@ -17,7 +17,7 @@ from mesh.routing.records import (
     Shown,
     judge_entries,
 )
-from mesh.routing.sealed_blocks import SealedBlock, open_block
+from mesh.routing.sealed_blocks import MAX_BLOCKS, SealedBlock, open_block
 from mesh.trust.identity import AgentId
 from mesh.trust.noise.primitives import SharedSecrets
 
@@ -76,7 +76,10 @@ class GrantedReader:
         contents: dict[SealedBlock, Shown] = {}
         endpoints: list[EndpointEntry] = []
         listeners: list[ListenerEntry] = []
-        for block in record.sealed:
+        sealed = record.sealed  # each page may have as many as the record
+        if len(sealed) > MAX_BLOCKS:
+            self._unreadable.append((record, f"more than {MAX_BLOCKS} sealed blocks"))
+        for block in sealed[:MAX_BLOCKS]:
             body = before.get(block)
             if body is None:
                 body = self._read(block, record)

@@ -5,8 +5,16 @@ import pytest
 
 from mesh.routing.granted_reader import MAX_SHOWN, GrantedReader
 from mesh.routing.graph import finish
-from mesh.routing.records import MAX_LISTENERS_OF_A_KEY, EndpointEntry, ListenerEntry, Shown, trusted_record
-from mesh.routing.sealed_blocks import open_block, seal
+from mesh.routing.pages import read_page, with_pages
+from mesh.routing.records import (
+    MAX_LISTENERS_OF_A_KEY,
+    EndpointEntry,
+    ListenerEntry,
+    PageBody,
+    Shown,
+    trusted_record,
+)
+from mesh.routing.sealed_blocks import MAX_BLOCKS, open_block, seal
 from mesh.trust.certificates import read_certificate
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from tests.mesh.routing.route_table_company import IDENTITIES, certificate_of, decode_body, wire_of
@@ -95,6 +103,22 @@ def test_what_one_agent_shows_is_bounded_and_told_once(reader):
     assert len(seen.endpoints) == MAX_SHOWN
     ((_, reason),) = reader.unreadable()
     assert reason == "more than 1,024 endpoints and listeners in sealed blocks"
+
+
+def test_blocks_beyond_the_limit_cost_not_even_a_look(reader, monkeypatch):
+    """Each page could have as many as a record, which names many pages."""
+    opened = []
+    monkeypatch.setattr(
+        "mesh.routing.granted_reader.open_block", lambda *args: opened.append(args) or open_block(*args)
+    )
+    strange = [block_of(bytes([number]), shared=b"x" * 32) for number in range(MAX_BLOCKS)]
+    late = block_of(Shown((EndpointEntry("late", None),)))
+    pages = [read_page(msgspec.msgpack.encode(PageBody(sealed=(late,))), record_of().certificate)]
+    record = with_pages(record_of(*strange), pages)
+    for _ in range(2):
+        assert read(reader, record).offered_keys == ()
+    assert len(opened) == MAX_BLOCKS
+    assert list(reader.unreadable()) == [(record, f"more than {MAX_BLOCKS} sealed blocks")]
 
 
 def test_an_agent_without_a_proper_session_key_shows_nothing(reader):
