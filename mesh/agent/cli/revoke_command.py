@@ -94,12 +94,13 @@ def revoke(
     config: Path | None,
     socket: Path | None,
 ) -> None:
-    """Take agents out of the mesh, each by its name or ID: at once, and whatever certificate they show.
+    """Take agents out of the mesh at once, each by its name or ID.
 
     Every agent that hears of it closes its links to them, ends connections with them, and forgets what they
-    offer. An issuer revokes whom it has let in or renewed: the agent that is asked signs with its own key.
-    With --authority the key in that file signs, which may revoke any agent; its list of all whom it has
-    revoked is kept beside it. A machine that is to come back gets a new identity.
+    offer. An issuer revokes whom it has let in or renewed, and no certificate that others have signed: the
+    agent that is asked signs with its own key. With --authority the key in that file signs, which revokes any
+    agent, whatever certificate it shows; its list of all whom it has revoked is kept beside it. A machine
+    that is to come back gets a new identity.
 
     \b
     mesh revoke laptop-7 --reason 'was stolen'
