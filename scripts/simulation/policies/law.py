@@ -100,11 +100,11 @@ class Law:
 
     def may_refuse(self, judge: str, grant: Grant, now: float) -> bool:
         """Whether ``judge`` may refuse this certificate, by something that it may know."""
-        return (
-            grant.authority not in self.trust[judge]
-            or now + self.clocks[judge][1] >= grant.ends_at
-            or any(self._revoking(judge, grant, every=False))
-        )
+        return now + self.clocks[judge][1] >= grant.ends_at or self.may_reject(judge, grant)
+
+    def may_reject(self, judge: str, grant: Grant) -> bool:
+        """Likewise, but for the time: whether it may be revoked, or by an authority that is not believed."""
+        return grant.authority not in self.trust[judge] or any(self._revoking(judge, grant, every=False))
 
     def may_refuse_list(self, judge: str, signer: str, authority: str) -> bool:
         """Whether ``judge`` may refuse the lists of a signer."""
