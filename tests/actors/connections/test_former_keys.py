@@ -2,14 +2,13 @@
 
 import gc
 import types
-import weakref
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from mesh.connection import session as session_sealing
 from tests.actors.connections.both_ends_company import Ends
+from tests.living_ciphers import LivingCiphers
 
 HOUR_S = 3600.0
 _ENDLESS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
@@ -76,27 +75,12 @@ def test_an_end_holds_no_key_of_the_past_and_no_secret_of_an_exchange(ends):
 
 
 def test_no_cipher_of_the_past_is_left(ends, monkeypatch):
-    """A cipher keeps the key that it was made with, where no search finds it."""
-    alive = weakref.WeakSet()
-
-    class Cipher:
-        def __init__(self, key):
-            self.key, self._real = key, ChaCha20Poly1305(key)
-            alive.add(self)
-
-        def encrypt(self, *given):
-            return self._real.encrypt(*given)
-
-        def decrypt(self, *given):
-            return self._real.decrypt(*given)
-
-    monkeypatch.setattr(session_sealing, "ChaCha20Poly1305", Cipher)
+    alive = LivingCiphers(monkeypatch, session_sealing)
     for hours in range(1, 4):
         ends.client.send(b"x" * hours)
         ends.run(HOUR_S)
     ends.client.send(b"now")
     ends.run(0.02)
-    gc.collect()
-    assert alive
     present = {*keys(ends.ingress), *keys(ends.exit)}
-    assert {cipher.key for cipher in alive} <= present
+    assert alive.keys()
+    assert set(alive.keys()) <= present

@@ -1,11 +1,8 @@
 """New keys for a link: where each direction switches, who prevails, and that the old keys are gone."""
 
-import gc
 import itertools
-import weakref
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -24,6 +21,7 @@ from mesh.link.rekeying import (
     State,
 )
 from mesh.link.states import LinkState
+from tests.living_ciphers import LivingCiphers
 from tests.mesh.link.rekeying_company import END_NAMES, LIMITS, Pair, held_by_link
 
 both_ends = pytest.mark.parametrize("name", END_NAMES)
@@ -223,28 +221,13 @@ def test_a_link_holds_no_key_of_the_past_and_no_secret_of_an_exchange(name):
 
 
 def test_no_cipher_of_the_past_is_left(monkeypatch):
-    """A cipher keeps the key that it was made with, where no search finds it."""
-    alive = weakref.WeakSet()
-
-    class Cipher:
-        def __init__(self, key):
-            self.key, self._real = key, ChaCha20Poly1305(key)
-            alive.add(self)
-
-        def encrypt(self, *given):
-            return self._real.encrypt(*given)
-
-        def decrypt(self, *given):
-            return self._real.decrypt(*given)
-
-    monkeypatch.setattr(frame_sealing, "ChaCha20Poly1305", Cipher)
+    alive = LivingCiphers(monkeypatch, frame_sealing)
     pair = Pair()
     for _ in range(3):
         asked(pair, "acceptor")
         pair.settle()
-    gc.collect()
     now = {end.keys[-1] for end in pair.ends}
-    assert sorted(cipher.key for cipher in alive) == sorted((*now, *now)), "one to seal, one to open each"
+    assert alive.keys() == sorted((*now, *now)), "one to seal, one to open each"
 
 
 def test_the_keys_of_the_handshake_are_nowhere_but_in_the_ciphers():
