@@ -38,11 +38,18 @@ class ForgedCertificateError(TrustError):
 
 
 class RevokedError(TrustError):
-    """A certificate of an agent that was revoked; ``proof`` is the signed list that says so."""
+    """A certificate of an agent that was revoked, or its issuer was.
 
-    def __init__(self, text: str, proof: bytes) -> None:
+    Args:
+        text: for people.
+        proof: the signed list that says so.
+        revoked_id: the ID that is in the list.
+    """
+
+    def __init__(self, text: str, proof: bytes, revoked_id: bytes) -> None:
         super().__init__(text)
         self.proof = proof
+        self.revoked_id = revoked_id
 
 
 class OwnIdentityError(RemoteProtocolError):

@@ -46,6 +46,8 @@ class RevokedPeer:
     """One that has proven who it is, and is let in no more."""
 
     why: str
+    revoked_id: AgentId
+    """Its own, or that of its issuer: whichever was revoked."""
     proof: bytes = field(repr=False)
     """The signed list that says so."""
     send_key: bytes = field(repr=False)

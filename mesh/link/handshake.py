@@ -249,7 +249,8 @@ class LinkHandshake:
         self._noise.forget()
         self._fail()
         key = to_responder if self._initiator else to_initiator
-        return HandshakeProgress(to_send, None, revoked=RevokedPeer(str(error), error.proof, key))
+        revoked = RevokedPeer(str(error), AgentId(error.revoked_id), error.proof, key)
+        return HandshakeProgress(to_send, None, revoked=revoked)
 
     def _read_answer(self) -> None:
         """The responder's opening, once all of it is there."""

@@ -23,7 +23,7 @@ from mesh.link.frames import (
 )
 from mesh.link.handshake import LinkHandshake
 from mesh.link.own_frames import DigestBudgets, OwnFrames
-from mesh.link.refusing import Said, said_by, turned_away, turning_away
+from mesh.link.refusing import Said, said_by, turned_away
 from mesh.link.rekeying import KeySource, Rekeying
 from mesh.link.silence import Pulse
 from mesh.link.states import CARRYING, ENDING, UNADMITTED, LinkEvent, LinkState, advance
@@ -292,7 +292,7 @@ class Link:
             self._effects.append(effects.SendHandshake(progress.to_send))
             self._rtt_s, self._asked_at = now - self._asked_at, now
         if progress.revoked is not None:
-            self._effects += turning_away(progress.revoked)
+            self._effects += self._own_frames.turn_away(progress.revoked, now)
             self._end(effects.LinkRefused(f"peer not trusted: {progress.revoked.why}", is_told=True))
         elif progress.refusal:
             self._end(effects.LinkRefused(progress.refusal))

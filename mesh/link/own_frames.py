@@ -10,7 +10,9 @@ from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
+from mesh.link.established import RevokedPeer
 from mesh.link.frames import Frame, FrameType
+from mesh.link.refusing import turning_away
 from mesh.link.rekeying import Rekeying
 from mesh.link.silence import Pulse
 from mesh.remembered import Remembered
@@ -23,6 +25,10 @@ record that it lacks. A link starts with those of all records, 20 frames of them
 
 WANTED_LISTS_COST: Final = 0.5
 """What a WANT_REVOCATIONS costs a peer, likewise. A link starts with one."""
+
+PROOF_COST: Final = 8.0
+"""What the list costs by which one that was revoked is turned away: each ID that is in it, those of an issuer
+together. It is 48 KiB at the most, for a handshake that takes the revoked 1 KiB."""
 
 DIGEST_RATE: Final = 2.0
 """What those of a peer may cost a second: those of one link, for it is let in as often."""
@@ -81,6 +87,11 @@ class OwnFrames:
         """Find out at once whether the peer is still there."""
         self._challenge = nonce
         return effects.SendOwn(FrameType.CHALLENGE, link_bodies.encode_challenge(nonce))
+
+    def turn_away(self, peer: RevokedPeer, now: float) -> tuple[effects.LinkEffect, ...]:
+        """End a link that is not let in, with the proof unless the peer has had that often enough."""
+        budget = self._digests.of(peer.revoked_id, now)
+        return turning_away(peer, shows_proof=budget.take(now, PROOF_COST))
 
     def retire(self, reason: str, wanted: list[effects.LinkEffect]) -> None:
         """Tell the peer that this end will close the link, unless one of both has said so."""

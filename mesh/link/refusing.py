@@ -21,11 +21,17 @@ class Said(enum.Enum):
     REFUSED = "that it has not"
 
 
-def turning_away(peer: RevokedPeer) -> tuple[effects.LinkEffect, ...]:
-    """Tell a peer that it was revoked, and end the link."""
+def turning_away(peer: RevokedPeer, *, shows_proof: bool) -> tuple[effects.LinkEffect, ...]:
+    """Tell a peer that it was revoked, and end the link.
+
+    Args:
+        peer: that has proven who it is.
+        shows_proof: whether it gets the list: one that dials without pause has had it by now.
+    """
+    proof = (effects.SendOwn(FrameType.REVOCATIONS, bodies.encode_revocations((peer.proof,))),)
     return (
         effects.StartSealing(peer.send_key),
-        effects.SendOwn(FrameType.REVOCATIONS, bodies.encode_revocations((peer.proof,))),
+        *(proof if shows_proof else ()),
         effects.SendOwn(FrameType.CLOSE, bodies.encode_close(peer.why)),
     )
 

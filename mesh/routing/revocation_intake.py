@@ -36,10 +36,13 @@ MAX_SIGNERS: Final = MAX_WANTED_SIGNERS
 
 LIST_RATE: Final = 2.0
 LIST_BURST: Final = 20.0
-"""Lists of one signer a second, and at once, that are taken and passed on, as of an agent's records."""
+"""Short lists of one signer a second, and at once, that are taken and passed on, as of an agent's records."""
+
+LIST_BYTES: Final = 8_192
+"""A longer list counts as several: all agents pass it on, judge everything by it and write it down."""
 
 LIST_HOLD_S: Final = 0.5
-"""Until a list that came too early is looked at again: by then there is room for one."""
+"""Until a list that came too early is looked at again, or until there is room for one if that is later."""
 
 AHEAD_HOLD_S: Final = 10.0
 """Until one is that is of a time to come by this agent's clock, which may be set right meanwhile."""
@@ -226,7 +229,7 @@ class RevocationIntake:
             return False
         if is_known and not self._rate(signer).has(now):
             self.counts.early += 1
-            self._held[peer_id, signer] = wire, now + LIST_HOLD_S
+            self._held[peer_id, signer] = wire, now + max(LIST_HOLD_S, self._rate(signer).wait_s(now))
             return not is_repeated
         self._apply(effects, wire, now, peer_id)
         return True
@@ -250,7 +253,7 @@ class RevocationIntake:
         if signer not in before.lists and len(before.lists) >= MAX_SIGNERS:
             raise TrustError(f"no room for the revocation list of {short_signer(signer)}")
         self.counts.taken += 1
-        self._rate(signer).take(now)
+        self._rate(signer).spend(now, max(1.0, len(wire) / LIST_BYTES))
         if told_by is not None:
             self._note(told_by, signer, signed.read.number)
         after = before.joined(Revocations((signed,)))

@@ -167,7 +167,8 @@ class TrustStore:
         """
         certificate = self.known(bytes(wire))
         if (revoked := self.revocation(certificate)) is not None:
-            raise RevokedError(_told(certificate, revoked), self.revocations.lists[revoked.signer].wire)
+            proof = self.revocations.lists[revoked.signer].wire
+            raise RevokedError(_told(certificate, revoked), proof, revoked.agent_id)
         _check_validity(certificate, now_unix_s)
         return certificate
 

@@ -6,10 +6,11 @@ from actors.messages import route_table as route_messages
 from actors.runtime.virtual.world import UNIX_START_S
 from mesh.link.frames import FrameType
 from mesh.routing.records import EndpointEntry
+from mesh.routing.revocation_intake import LIST_BURST, LIST_BYTES, LIST_RATE
 from mesh.sampling import MARK
 from mesh.trust.identity import Identity
 from mesh.trust.issuing import IssuingLimits
-from mesh.trust.revocations import Revocation, sign_list
+from mesh.trust.revocations import MAX_LIST_BYTES, Revocation, sign_list
 from scripts.simulation.conversation import Pace, Terms
 from tests.security.hostile import Credentials, digest_frame, records_frame
 from tests.security.issued import DAY_S, changed, issued, issuers
@@ -200,3 +201,21 @@ def test_nor_does_it_fill_the_log_by_whom_it_revokes_and_takes_back(mesh, caplog
         each for each in caplog.records if "hq" in each.getMessage() and "revoked on" in each.getMessage()
     ]
     assert any(not hasattr(each, MARK) for each in told)
+
+
+def test_nor_does_it_fill_links_with_lists_as_long_as_any_and_the_last_counts(mesh):
+    made = member(mesh, mesh.issued)
+    before = counts(mesh, "hq").revocation_lists_taken_total
+    entries = [Revocation(count.to_bytes(16, "big"), NOW) for count in range(1_200)]
+    for number in range(40):
+        wire = sign_list(ISSUER, (NOW + number) * 1000, entries[: 1_200 - number], issuer=mesh.own)
+        say_lists(mesh, made, wire)
+    taken = counts(mesh, "hq").revocation_lists_taken_total - before
+    assert 40_000 < len(wire) < MAX_LIST_BYTES
+    assert taken * len(wire) < (LIST_BURST + 45 * LIST_RATE) * LIST_BYTES, "for 40 s"
+    assert not made.is_over, "it has said nothing that was not news"
+    mesh.run(5.0)
+    assert counts(mesh, "hq").agents_revoked == 1_161
+    made.over()
+    mesh.run(1.0)
+    assert disturbs_nobody(mesh)

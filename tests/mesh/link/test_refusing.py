@@ -17,7 +17,7 @@ from mesh.link.effects import (
 from mesh.link.frame_sealing import FrameWriter
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.link import Link
-from mesh.link.own_frames import digest_budgets
+from mesh.link.own_frames import DIGEST_BURST, PROOF_COST, digest_budgets
 from mesh.link.proof import Statement, make_proof, read_proof
 from mesh.link.rekeying import KeySource, RekeyLimits
 from mesh.trust.certificates import TrustStore
@@ -35,14 +35,14 @@ WHY = "the agent 'alice' ("
 class End:
     """One end of a link: what it sends goes to ``sent``, sealed, and what else it asks for to ``asked``."""
 
-    def __init__(self, party, *, is_dialer, trust=TRUST):
+    def __init__(self, party, *, is_dialer, trust=TRUST, digests=None):
         self.link = Link(
             is_dialer=is_dialer,
             handshake=side(party, initiator=is_dialer, trust=trust),
             own_id=party.identity.id,
             timeout_s=15.0,
             now=0.0,
-            digests=digest_budgets(),
+            digests=digest_budgets() if digests is None else digests,
             key_source=KeySource(party.static, lambda: key_pair(bytes(32)), RekeyLimits()),
         )
         self.sent, self.asked, self._writer = b"", [], None
@@ -107,6 +107,19 @@ def test_who_is_dialed_and_was_revoked_hears_it_as_of_any_peer():
     came = [each.lists for each in alice.asked if type(each).__name__ == "RevocationsCame"]
     assert came == [(LIST,)]
     assert "was stolen" in alice.asked[-1].why
+
+
+def test_who_dials_on_though_it_was_revoked_gets_the_list_no_more():
+    """It would have an agent with a thin line send 48 KiB for each KiB of its own."""
+    digests, shown = digest_budgets(), []
+    for _ in range(40):
+        alice = End(ALICE, is_dialer=True)
+        crossing(alice, End(BOB, is_dialer=False, trust=REVOKING, digests=digests))
+        (away,) = alice.asked
+        assert away.reason.startswith(WHY)
+        shown.append(away.lists == (LIST,))
+    at_once = int(DIGEST_BURST / PROOF_COST)
+    assert shown == [True] * at_once + [False] * (40 - at_once)
 
 
 def confirming():
