@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from setuptools import Distribution, setup
+from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
 
@@ -84,6 +84,14 @@ class CompiledDistribution(Distribution):
         return True
 
 
+def translate(folder: str) -> list[Extension]:
+    """The library of all modules, as C in ``folder``; exits with what mypyc does not take."""
+    from mypyc.build import mypycify  # noqa: PLC0415 -- installed for this build only
+
+    options = ["--config-file", str(ROOT / "pyproject.toml"), *compiled_modules()]
+    return mypycify(options, group_name=LIBRARY, target_dir=folder)
+
+
 class BuildCore(build_ext):
     """Turns the modules into C, and that into a library."""
 
@@ -91,10 +99,7 @@ class BuildCore(build_ext):
         """Compile all or, without a C compiler, nothing."""
         folder = Path(self.build_lib)
         _remove_libraries(folder)  # an earlier build's may be of other modules
-        from mypyc.build import mypycify  # noqa: PLC0415 -- installed for this build only
-
-        options = ["--config-file", str(ROOT / "pyproject.toml"), *compiled_modules()]
-        self.distribution.ext_modules = mypycify(options, group_name=LIBRARY, target_dir=self.build_temp)
+        self.distribution.ext_modules = translate(self.build_temp)
         command = build_ext(self.distribution)  # this one has been finalized without any extensions
         for option in ("build_lib", "build_temp", "inplace", "editable_mode"):
             setattr(command, option, getattr(self, option))
