@@ -9,6 +9,7 @@ import msgspec
 
 from mesh.agent.expiry import LEVELS, LOOK_S, Daily, Stage, day, stage_of, time_left
 from mesh.agent.file_stamps import Stamp, stamp_of
+from mesh.agent.regular_files import opened
 from mesh.config.schema import HttpSection
 
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -54,8 +55,8 @@ def _read(file: Path) -> WebCertificate | None:
     from cryptography import x509  # noqa: PLC0415 -- few agents need it
 
     try:
-        with file.open("rb") as opened:
-            chain = x509.load_pem_x509_certificates(opened.read(MAX_FILE_BYTES))
+        with opened(file) as found:
+            chain = x509.load_pem_x509_certificates(found.read(MAX_FILE_BYTES))
         begins = max(each.not_valid_before_utc.timestamp() for each in chain)
         return WebCertificate(file, begins, min(each.not_valid_after_utc.timestamp() for each in chain))
     except (OSError, ValueError, x509.InvalidVersion):

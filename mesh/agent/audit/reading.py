@@ -8,7 +8,8 @@ from typing import BinaryIO, Final
 import msgspec
 
 from mesh.agent.audit.entries import Entry, entry_of
-from mesh.agent.audit.trail_files import opened, trail_files
+from mesh.agent.audit.trail_files import trail_files
+from mesh.agent.regular_files import opened
 
 MAX_PAGE_BYTES: Final = 512 * 1024
 """Of lines, unless one alone has more."""

@@ -1,10 +1,6 @@
 """The files of a trail: their names, and which there are."""
 
-import errno
-import os
 import re
-import stat
-from io import BufferedReader
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,16 +46,3 @@ def trail_files(directory: Path, trail: str) -> tuple[TrailFile, ...]:
             TrailFile(int(name["number"]), path) for name, path in found if name and name["trail"] == trail
         )
     )
-
-
-def opened(path: Path) -> BufferedReader:
-    """A file, to be read. A pipe in its place would hold its reader up for ever.
-
-    Raises:
-        OSError: it cannot be opened, or is something else.
-    """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return file

@@ -10,7 +10,8 @@ import msgspec
 from mesh.agent.audit.chain import GENESIS, Head, read_sealed, why_broken
 from mesh.agent.audit.entries import Entry, entry_of
 from mesh.agent.audit.reading import MAX_LINE_BYTES
-from mesh.agent.audit.trail_files import TRAILS, opened, trail_files
+from mesh.agent.audit.trail_files import TRAILS, trail_files
+from mesh.agent.regular_files import opened
 from mesh.auditing import AuditKind
 
 BREATH_LINES: Final = 500

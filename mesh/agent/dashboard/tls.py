@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
 from mesh.agent.files import AgentFileError
+from mesh.agent.regular_files import opened
 from mesh.config.schema import TlsSection
 
 LOOK_S: Final = 2.0
@@ -213,7 +214,7 @@ def _context(section: TlsSection) -> ssl.SSLContext:
         raise AgentFileError(f"{section.key}: the key has a passphrase, which nobody is there to type")
 
     try:
-        section.certificate.open("rb").close()
+        opened(section.certificate).close()
         context.load_cert_chain(section.certificate, section.key, passphrase)
     except ssl.SSLError as error:
         why = "is not the key of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else ""
@@ -226,7 +227,7 @@ def _context(section: TlsSection) -> ssl.SSLContext:
 
 def _require_private(key: Path) -> None:
     try:
-        with key.open("rb") as file:
+        with opened(key) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise AgentFileError(f"{key}: cannot be read: {_reason(error)}") from None

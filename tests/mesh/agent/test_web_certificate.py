@@ -1,6 +1,7 @@
 """When people hear that the certificate of ``http.tls`` ends; another one is seen without a restart."""
 
 import logging
+import os
 import ssl
 
 import pytest
@@ -60,6 +61,9 @@ def test_the_file_is_read_again_when_it_has_changed_and_only_then(tmp_path):
     versioned, odd = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"  # as DER has it
     der = ssl.PEM_cert_to_DER_cert(section.certificate.read_text()).replace(versioned, odd, 1)
     section.certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
+    assert certificates.of(http) is None
+    section.certificate.unlink()
+    os.mkfifo(section.certificate)
     assert certificates.of(http) is None
     section.certificate.unlink()
     assert certificates.of(http) is None

@@ -1,6 +1,7 @@
 """TLS at the HTTP address: for clients that speak it, and against those that do something else."""
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -188,6 +189,16 @@ def test_files_that_change_are_taken_up_and_others_leave_what_there_was(served, 
     assert len([line for line in caplog.messages if "is not the key of the certificate" in line]) == 1
     served.section.certificate.write_bytes(second)
     assert b"200 OK" in served.get()
+
+
+@pytest.mark.parametrize("which", ["certificate", "key"])
+def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(tmp_path, which):
+    section = write_certificate(tmp_path)
+    path = getattr(section, which)
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(AgentFileError, match=rf"{path.name}: cannot be read: not a regular file"):
+        TlsFiles(section)
 
 
 def test_what_cannot_be_used_is_told_in_a_line(tmp_path):
