@@ -23,8 +23,12 @@ def totals(mesh):
 
 
 @pytest.mark.parametrize("seed", seeds(1))
-@pytest.mark.parametrize("name", ["new_keys", "ha_pair", "slow_link", "everything"])
-def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, seed):
+@pytest.mark.parametrize(
+    ("name", "least"),
+    # Where everything fails, no connection may last long enough.
+    [("new_keys", 6), ("ha_pair", 6), ("slow_link", 6), ("everything", 0)],
+)
+def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, least, seed):
     scenario = load_scenario(SCENARIOS / f"{name}.yaml")
     often = msgspec.structs.replace(scenario.settings, session_key_s=1.0, session_key_kib=64.0)
     scenario = msgspec.structs.replace(scenario, settings=often)
@@ -36,5 +40,5 @@ def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, seed):
         broken = run.go()
         rekeyed, forged = totals(mesh)
     assert not broken, "\n".join([broken, *story.lines()])
-    assert rekeyed > 5
+    assert rekeyed >= least
     assert forged == 0
