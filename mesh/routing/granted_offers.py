@@ -7,13 +7,14 @@ changes, as agents join, leave, start anew, or are given other certificates: at 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
 from mesh.errors import AuthenticationError
+from mesh.remembered import Remembered
 from mesh.routing.granted_reader import MAX_SHOWN
 from mesh.routing.graph import Steps
 from mesh.routing.pacing import MAX_HOLD_S, Pace
@@ -24,8 +25,9 @@ from mesh.routing.records import (
     Record,
     Shown,
 )
-from mesh.routing.routes import RouteSnapshot
+from mesh.routing.routes import Candidate, RouteSnapshot
 from mesh.routing.sealed_blocks import MAX_BLOCKS, MAX_CONTENT_BYTES, MAX_READERS, SealedBlock, seal
+from mesh.token_bucket import TokenBucket
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 from mesh.trust.noise.primitives import SharedSecrets
@@ -34,6 +36,15 @@ from mesh.trust.policy import NOBODY_NAMED, Gate, at_exit, listed, shut
 SEALED_BYTE_RATE: Final = 8_192.0
 """Bytes of blocks a second while agents keep coming and going: a quarter of what others take from one agent.
 A block for 1,000 takes 20 KB of every link."""
+
+CHANGE_RATE: Final = 0.05
+CHANGE_BURST: Final = 8.0
+"""Changes of one agent a second, and at once, by which blocks are made anew. What it says when these are used
+up counts as soon as there is one again; until then it is shown nothing. Else one agent that starts anew
+without end would have all that show it something speak as often."""
+
+LOOK_AGAIN_S: Final = 1.0
+"""Until then at the least: others may be due by then, too."""
 
 _HEAD_BYTES: Final = 7
 """What msgpack spends around the entries of a block, at most: an array of two arrays."""
@@ -106,9 +117,17 @@ class GrantedOffers:
         self._endpoints: tuple[GrantedEndpoint, ...] = ()
         self._listeners: tuple[GrantedListener, ...] = ()
         self._known: dict[AgentId, _Known] = {}
-        """All agents that are known, as of the latest routes."""
+        """All agents that are known, as of the latest routes, but those that have changed too often."""
         self._offering: dict[str, frozenset[AgentId]] = {}
-        """By key of a listener here: who offers it."""
+        """By key of a listener here: who offers it, but likewise."""
+        self._records: Mapping[AgentId, Record] = {}
+        self._candidates: Mapping[str, tuple[Candidate, ...]] = {}
+        """Of the latest routes."""
+        self._changes: Remembered[AgentId, TokenBucket] = Remembered(_budget)
+        """Of agents: how often they may be others, and begin to offer something."""
+        self._offers: Remembered[AgentId, TokenBucket] = Remembered(_budget)
+        self._look_again_at = math.inf
+        """When the next one that has changed too often may count."""
         self._rights: dict[AgentId, _Rights] = {}
         """Those that were looked up: for 1,000 agents and 1,000 keys that takes seconds."""
         self._pace = Pace(MAX_HOLD_S)
@@ -137,33 +156,60 @@ class GrantedOffers:
         self.shown = msgspec.structs.replace(self.shown, listeners=tuple(each.entry for each in listeners))
         return True
 
-    def look(self, routes: RouteSnapshot) -> None:
+    def look(self, routes: RouteSnapshot, now: float) -> None:
         """See whether the agents that are shown something may be others by now."""
-        if not (self._endpoints or self._listeners):
+        if self._endpoints or self._listeners:
+            self._records, self._candidates = routes.records, routes.candidates
+            self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        self._look_again_at = math.inf
+        known: dict[AgentId, _Known] = {}
+        is_same = True
+        for agent_id, record in self._records.items():
+            held = self._known.get(agent_id)
+            if held is None or not held.is_of(record):
+                if not self._may_change(self._changes, agent_id, now):
+                    continue
+                held, is_same = _Known(record.certificate, record.session_key), False
+            known[agent_id] = held
+        offering = self._now_offering(now)
+        if is_same and len(known) == len(self._known) and offering == self._offering:
             return
-        known = self._known
-        is_same = len(routes.records) == len(known) and all(
-            each in known and known[each].is_of(record) for each, record in routes.records.items()
-        )
-        offering = {
-            entry.key: frozenset(each.agent_id for each in routes.candidates.get(entry.key, ()))
-            for entry, _ in self._listeners
-        }
-        if is_same and offering == self._offering:
-            return
-        self._known = {each: _known(record) for each, record in routes.records.items()}
-        self._offering = offering
+        self._known, self._offering = known, offering
         self._is_outdated = True
+
+    def _now_offering(self, now: float) -> dict[str, frozenset[AgentId]]:
+        offering: dict[str, frozenset[AgentId]] = {}
+        may_begin: dict[AgentId, bool] = {}
+        for key in {entry.key for entry, _ in self._listeners}:
+            found = {each.agent_id for each in self._candidates.get(key, ())}
+            held = self._offering.get(key, frozenset())
+            for each in found - held - may_begin.keys():
+                may_begin[each] = self._may_change(self._offers, each, now)
+            offering[key] = frozenset(each for each in found if each in held or may_begin[each])
+        return offering
+
+    def _may_change(self, budgets: Remembered[AgentId, TokenBucket], agent_id: AgentId, now: float) -> bool:
+        budget = budgets.of(agent_id, now)
+        if budget.take(now):
+            return True
+        wait_s = max(LOOK_AGAIN_S, budget.wait_s(now))
+        self._look_again_at = min(self._look_again_at, now + wait_s)
+        return False
 
     def deadline(self) -> float:
         """When to call :meth:`step`; infinite if nothing is to come."""
-        if self._sealing is not None:
-            return -math.inf
+        return -math.inf if self._sealing is not None else min(self._due_at(), self._look_again_at)
+
+    def _due_at(self) -> float:
         return max(self._pace.due_at, self._paid_at) if self._is_outdated else math.inf
 
     def step(self, now: float) -> tuple[SealedBlock, ...] | None:
         """Go on sealing, or begin, if that is due; all blocks once they are complete."""
-        if self._sealing is None and now >= self.deadline():
+        if now >= self._look_again_at:
+            self._judge(now)
+        if self._sealing is None and now >= self._due_at():
             self._is_outdated = False
             self._pace.told(now)
             self._sealing = self._seal()
@@ -264,8 +310,8 @@ def _is_same(one: Certificate, other: Certificate) -> bool:
     return one is other or one == other
 
 
-def _known(record: Record) -> _Known:
-    return _Known(record.certificate, record.session_key)
+def _budget() -> TokenBucket:
+    return TokenBucket(CHANGE_RATE, CHANGE_BURST)
 
 
 def _usable(certificate: Certificate, wanted: Sequence[tuple[str, frozenset[str]]]) -> Iterator[int]:

@@ -63,9 +63,9 @@ class OwnRecord:
         """When to call :meth:`issue`; infinite after the last one."""
         return min(self._originator.deadline(), self._granted.deadline())
 
-    def look(self, routes: RouteSnapshot) -> None:
+    def look(self, routes: RouteSnapshot, now: float) -> None:
         """See in new routes whether other agents are to be shown what some only are."""
-        self._granted.look(routes)
+        self._granted.look(routes, now)
 
     def issue(self, effects: Effects, now: float, unix_now: float) -> None:
         """Issue the record if that is due."""

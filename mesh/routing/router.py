@@ -388,7 +388,7 @@ class RouteTableState:
             effects.sends.append(Send((peer_id,), FrameType.WANT_PAGES, encode_want_pages(wanted)))
         effects.snapshot = self._routes.step(now, unix_now)
         if effects.snapshot is not None:
-            self._own.look(effects.snapshot)
+            self._own.look(effects.snapshot, now)
         for record, why in self._reader.unreadable():
             line = f"what {record.name!r} ({short_id(record.agent_id)}) shows to this agent is ignored: {why}"
             who = named(record.name, record.agent_id)

@@ -6,7 +6,13 @@ from types import MappingProxyType
 
 import msgspec
 
-from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener, GrantedOffers
+from mesh.routing.granted_offers import (
+    CHANGE_BURST,
+    CHANGE_RATE,
+    GrantedEndpoint,
+    GrantedListener,
+    GrantedOffers,
+)
 from mesh.routing.granted_reader import MAX_SHOWN, GrantedReader
 from mesh.routing.graph import finish
 from mesh.routing.records import (
@@ -102,7 +108,8 @@ def test_an_endpoint_is_shown_to_those_that_may_use_it_and_that_it_allows():
             record_of(ALICE, may_use=["db-*"]),
             record_of(BOB, may_use=["db-*"], groups=["ops"]),
             record_of(CAROL, may_use=["web"], groups=["ops"]),
-        )
+        ),
+        0.0,
     )
     blocks = sealed(offers)
     assert seen_by(ALICE, blocks) == ({"db-1"}, set())
@@ -113,7 +120,7 @@ def test_an_endpoint_is_shown_to_those_that_may_use_it_and_that_it_allows():
 
 def test_a_listener_is_shown_to_those_that_may_use_its_key():
     offers = offers_of(listeners=[ListenerEntry("db-1", ":1")])
-    offers.look(routes_with(record_of(ALICE, may_use=["db-*"]), record_of(BOB, may_use=["web"])))
+    offers.look(routes_with(record_of(ALICE, may_use=["db-*"]), record_of(BOB, may_use=["web"])), 0.0)
     blocks = sealed(offers)
     assert seen_by(ALICE, blocks) == (set(), {"db-1"})
     assert seen_by(BOB, blocks) == (set(), set())
@@ -129,7 +136,7 @@ def test_a_listener_is_shown_to_those_that_offer_its_key_if_it_believes_them():
     )
     for believed, seen in (((), ({"db-1"}, {"db-1"})), ((records[0].name,), ({"db-1"}, set()))):
         offers = offers_of(listeners=[ListenerEntry("db-1", ":1")], believed=believed)
-        offers.look(routes)
+        offers.look(routes, 0.0)
         blocks = sealed(offers)
         assert (seen_by(ALICE, blocks)[1], seen_by(BOB, blocks)[1]) == seen
 
@@ -140,9 +147,9 @@ def test_rights_are_looked_up_once(monkeypatch):
         "mesh.routing.granted_offers.at_exit", lambda *args: asked.append(args) or at_exit(*args)
     )
     offers = offers_of(endpoint("db-1"), endpoint("db-2"))
-    offers.look(routes_with(record_of(ALICE)))
+    offers.look(routes_with(record_of(ALICE)), 0.0)
     sealed(offers)
-    offers.look(routes_with(record_of(ALICE, run=1), record_of(BOB)))
+    offers.look(routes_with(record_of(ALICE, run=1), record_of(BOB)), 0.0)
     sealed(offers, 60.0)
     assert len(asked) == 4
     offers.set_endpoints((endpoint("web"),))
@@ -152,22 +159,22 @@ def test_rights_are_looked_up_once(monkeypatch):
 
 def test_what_nobody_may_see_makes_no_block():
     offers = offers_of(endpoint("db-1"))
-    offers.look(routes_with(record_of(ALICE, may_use=["web"])))
+    offers.look(routes_with(record_of(ALICE, may_use=["web"])), 0.0)
     assert sealed(offers) == ()
 
 
 def test_endpoints_for_the_same_agents_share_a_block():
     offers = offers_of(*(endpoint(f"db-{number}") for number in range(20)))
-    offers.look(routes_with(record_of(ALICE), record_of(BOB)))
+    offers.look(routes_with(record_of(ALICE), record_of(BOB)), 0.0)
     (block,) = sealed(offers)
     assert block.readers == 2
 
 
 def test_nothing_is_made_anew_unless_something_has_changed():
     offers = offers_of(endpoint("db-1"))
-    offers.look(routes_with(record_of(ALICE)))
+    offers.look(routes_with(record_of(ALICE)), 0.0)
     sealed(offers)
-    offers.look(routes_with(record_of(ALICE)))
+    offers.look(routes_with(record_of(ALICE)), 0.0)
     assert not offers.set_endpoints((endpoint("db-1"),))
     assert offers.deadline() == math.inf
     assert offers.step(100.0) is None
@@ -183,7 +190,7 @@ def test_who_comes_leaves_starts_anew_or_is_certified_anew_changes_it():
         ([record_of(ALICE, run=1), record_of(BOB, may_use=["web"])], [(ALICE, 1)]),
         ([record_of(ALICE, run=1)], [(ALICE, 1)]),
     ):
-        offers.look(routes_with(*records))
+        offers.look(routes_with(*records), 0.0)
         now += 60.0
         blocks = sealed(offers, now)
         assert all(seen_by(each, blocks, run) == ({"db-1"}, set()) for each, run in readers)
@@ -196,7 +203,8 @@ def test_agents_that_keep_coming_and_going_change_it_at_a_bounded_rate():
         offers = offers_of(endpoint("db-1"))
         made, now = 0, 0.0
         for number in range(60):
-            offers.look(routes_of(record_of(ALICE, run=number % 2), *others))
+            newcomer = with_session(Identity((5_000 + number).to_bytes(32, "big")))
+            offers.look(routes_of(newcomer, *others), now)
             if offers.deadline() <= now:
                 sealed(offers, now)
                 made += 1
@@ -204,17 +212,34 @@ def test_agents_that_keep_coming_and_going_change_it_at_a_bounded_rate():
         assert most / 2 <= made <= most
 
 
+def test_one_agent_that_starts_anew_without_end_changes_it_seldom_and_counts_in_the_end():
+    offers = offers_of(endpoint("db-1"))
+    made, now = 0, 0.0
+    for number in range(120):
+        offers.look(routes_with(record_of(ALICE, run=number % 32), record_of(BOB)), now)
+        if offers.deadline() <= now:
+            blocks = sealed(offers, now)
+            assert seen_by(BOB, blocks) == ({"db-1"}, set())
+            made += 1
+        now += 0.5
+    changes = CHANGE_BURST + CHANGE_RATE * now
+    assert changes <= made <= 2 * changes, "it comes, and goes"
+    blocks = sealed(offers, max(now, offers.deadline()))
+    assert seen_by(ALICE, blocks, 119 % 32) == ({"db-1"}, set())
+    assert offers.deadline() == math.inf
+
+
 def test_more_readers_or_content_than_a_block_takes_make_more_blocks():
     crowd = [Identity(number.to_bytes(32, "big")) for number in range(100, 102 + MAX_READERS)]
     offers = offers_of(endpoint("db-1"))
-    offers.look(routes_of(*map(with_session, crowd)))
+    offers.look(routes_of(*map(with_session, crowd)), 0.0)
     blocks = sealed(offers)
     assert [block.readers for block in blocks] == [MAX_READERS, 2]
     assert all(seen_by(each, blocks) == ({"db-1"}, set()) for each in (crowd[0], crowd[-1]))
 
     long = [endpoint(f"{number:03}" + "k" * 250, target="t" * 250) for number in range(40)]
     offers = offers_of(*long)
-    offers.look(routes_with(record_of(ALICE)))
+    offers.look(routes_with(record_of(ALICE)), 0.0)
     blocks = sealed(offers)
     assert len(blocks) == 40 * 506 // MAX_CONTENT_BYTES + 1
     assert len(seen_by(ALICE, blocks)[0]) == 40
@@ -222,12 +247,12 @@ def test_more_readers_or_content_than_a_block_takes_make_more_blocks():
 
 def test_what_is_beyond_the_limits_is_shown_to_nobody_and_named():
     offers = offers_of(*(endpoint(f"db-{number}") for number in range(MAX_SHOWN + 2)))
-    offers.look(routes_with(record_of(ALICE)))
+    offers.look(routes_with(record_of(ALICE)), 0.0)
     assert len(seen_by(ALICE, sealed(offers))[0]) == MAX_SHOWN
     assert offers.left_out.startswith("shown to nobody, though visibility: granted: 'db-1024' and 1 more (")
 
     offers = offers_of(listeners=[ListenerEntry("k", f":{n}") for n in range(MAX_LISTENERS_OF_A_KEY + 1)])
-    offers.look(routes_with(record_of(ALICE)))
+    offers.look(routes_with(record_of(ALICE)), 0.0)
     assert seen_by(ALICE, sealed(offers)) == (set(), {"k"})
     assert offers.left_out.startswith("shown to nobody, though visibility: granted: 'k' (")
 
@@ -238,6 +263,6 @@ def test_what_is_beyond_the_limits_is_shown_to_nobody_and_named():
         [names[each] for bit, each in enumerate(agents) if number >> bit & 1] for number in range(1, 2**6)
     ]
     offers = offers_of(*(endpoint(f"db-{number}", *allowed) for number, allowed in enumerate(sets)))
-    offers.look(routes_with(*map(record_of, agents)))
+    offers.look(routes_with(*map(record_of, agents)), 0.0)
     assert len(sealed(offers)) == MAX_BLOCKS
     assert f"and {2**6 - 1 - MAX_BLOCKS - 1} more" in offers.left_out
