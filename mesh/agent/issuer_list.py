@@ -82,7 +82,11 @@ class IssuerList:
                     f"and whoever is in that would be let in again: wait for a link, or "
                     f"revoke {WITH_AUTHORITY}"
                 )
-            names = {agent_id: member.name for agent_id, member in around.members.items()}
+            names = {
+                agent_id: member.name
+                for agent_id, member in around.members.items()
+                if not member.certificate.is_invitation
+            }
             agents = tuple(meant(wish.agents, names, held))
             if not wish.undo:
                 for agent_id, _ in agents:

@@ -129,7 +129,9 @@ def meant(texts: Sequence[str], names: Mapping[AgentId, str], held: Held) -> Ite
                 "(mesh certificate show), and the issuer that has let it in (mesh audit list --kind joined)"
             )
         if len(found) > 1:
-            ids = ", ".join(map(display_id, found))
+            ids = ", ".join(
+                f"{display_id(each)}{' (revoked already)' if each in held.entries else ''}" for each in found
+            )
             raise NotSignedError(f"{escaped(text)!r} may be any of these agents: {ids}; name one by its ID")
         yield found[0], known[found[0]]
 

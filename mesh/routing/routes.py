@@ -152,10 +152,20 @@ class RouteSnapshot(msgspec.Struct, frozen=True, dict=True):
         """Other agents that are known by this agent's name."""
         name = self.records[self.own_id].name
         return tuple(
-            agent_id
-            for agent_id, record in self.records.items()
-            if record.name == name and agent_id != self.own_id
+            agent_id for agent_id, other in self.names.items() if other == name and agent_id != self.own_id
         )
+
+    @cached_property
+    def names(self) -> Mapping[AgentId, str]:
+        """Agents that are known, each with its name.
+
+        Who comes by an invitation is none: the name is that of the agent that it is to become.
+        """
+        return {
+            agent_id: record.name
+            for agent_id, record in self.records.items()
+            if not record.certificate.is_invitation
+        }
 
     @cached_property
     def usable_count(self) -> int:

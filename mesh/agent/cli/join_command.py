@@ -164,7 +164,7 @@ def _joined(home: Path, certificate: Certificate, *, start: bool) -> str:
     )
     until = f"{datetime.fromtimestamp(certificate.not_after, UTC):%Y-%m-%d %H:%M UTC}"
     lines = [
-        f"Joined as {certificate.name}, agent {display_id(certificate.agent_id)}, in {home}.",
+        f"Joined as {certificate.name}, agent {display_id(certificate.agent_id)}, in {home.resolve()}.",
         told(certificate.name, rights),
         f"Its certificate is valid until {until}.",
     ]

@@ -71,13 +71,14 @@ def access_routes(behind: Behind) -> tuple[Route, ...]:
         judge = AccessJudge(
             snapshot.agent_id, records, snapshot.routes.paths_from_each, own, snapshot.now_unix_s
         )
-        members = sorted(records.values(), key=lambda each: (each.name, each.agent_id))
+        members = sorted(
+            (records[each] for each in snapshot.routes.names), key=lambda each: (each.name, each.agent_id)
+        )
         if wanted.agent:
             meant = called(((each.agent_id, each.name) for each in members), wanted.agent)
             if not meant:
-                raise ProblemError(
-                    HTTPStatus.NOT_FOUND, "no such agent is known here", place="parameters.agent"
-                )
+                why = f"no agent that is known here has the name or ID {wanted.agent}; mesh agents lists them"
+                raise ProblemError(HTTPStatus.NOT_FOUND, why, place="parameters.agent")
             members = [records[agent_id] for agent_id in meant]
         asked = [each for member in members for each in _asked_of(member, wanted.key, judge)]
         end = wanted.offset + wanted.limit

@@ -111,9 +111,9 @@ class ActorCalling:
 
 
 def _meant(routes: RouteSnapshot, to: str) -> AgentId:
-    found = called(((agent_id, record.name) for agent_id, record in routes.records.items()), to)
+    found = called(routes.names.items(), to)
     if not found:
-        why = f"no agent that is known here has the name or ID {to}"
+        why = f"no agent that is known here has the name or ID {to}; mesh agents lists them"
         raise ProblemError(HTTPStatus.NOT_FOUND, why, place=PLACE)
     if len(found) > 1:
         ids = ", ".join(sorted(map(display_id, found)))

@@ -83,8 +83,8 @@ def invitation_routes(behind: Behind) -> tuple[Route, ...]:
             why = "only whoever uses the control socket of an issuer lets agents in"
             raise ProblemError(HTTPStatus.FORBIDDEN, why)
         wish, routes = call.body, behind.status().value.routes
-        for agent_id, record in routes.records.items():
-            if record.name == wish.name:
+        for agent_id, name in routes.names.items():
+            if name == wish.name:
                 why = f"the mesh has an agent {wish.name} already, with the ID {display_id(agent_id)}"
                 raise ProblemError(HTTPStatus.CONFLICT, why, place="body.name")
         granted = Passing(

@@ -154,10 +154,12 @@ def _agent(invitation: Invitation) -> Iterator[AskRef[agent_messages.Inbound]]:
             relay_budget=RelayBudget(config.limits.relay_buffer_bytes),
             on_left=lambda: left.put(None),
         )
-        yield root
-        with contextlib.suppress(pykka.ActorDeadError, queue.Empty):
-            root.tell(agent_messages.Leave(0.0))
-            left.get(timeout=LEAVE_S)
+        try:
+            yield root
+        finally:  # also if it has not joined: else the mesh knows it until its record expires
+            with contextlib.suppress(pykka.ActorDeadError, queue.Empty):
+                root.tell(agent_messages.Leave(0.0))
+                left.get(timeout=LEAVE_S)
     finally:
         dispatcher.stop(LEAVE_S)
 

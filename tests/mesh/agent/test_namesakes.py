@@ -10,17 +10,23 @@ from mesh.trust.identity import short_id
 from tests.mesh.routing.graph_company import agent, mesh
 
 
-def routes_with(*namesakes: int):
+def routes_with(*namesakes: int, is_invitation: bool = False):
     records = mesh(*((1, number, 0) for number in range(2, 9)))
     for number in namesakes:
         record = records[agent(number)]
-        certificate = msgspec.structs.replace(record.certificate, name=records[agent(1)].name)
+        certificate = msgspec.structs.replace(
+            record.certificate, name=records[agent(1)].name, is_invitation=is_invitation
+        )
         records[agent(number)] = msgspec.structs.replace(record, certificate=certificate)
     return compute_routes(agent(1), records, max_hops=DEFAULT_MAX_HOPS, version=1)
 
 
 def test_names_of_their_own_are_no_news():
     assert namesake_warnings(routes_with()) == ()
+
+
+def test_an_invitation_to_have_the_name_is_no_agent_of_that_name():
+    assert namesake_warnings(routes_with(2, is_invitation=True)) == ()
 
 
 def test_another_with_the_name_is_told_of_by_its_id():

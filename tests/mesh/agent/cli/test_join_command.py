@@ -1,5 +1,6 @@
 """``mesh join``: what it refuses before it dials anybody, and that it leaves nothing behind."""
 
+import re
 import time
 
 import pytest
@@ -82,7 +83,7 @@ def test_who_joins_has_all_that_an_agent_needs(text, tmp_path, monkeypatch):
     home = tmp_path / "home"
     result = join("-", "--dir", home, input=f"{text}\n")
     assert result.exit_code == 0, result.output
-    assert "Joined as laptop, agent " in result.stdout
+    assert re.search(rf"^Joined as laptop, agent \w+, in {home}\.$", result.stdout, re.MULTILINE)
     assert f"Start it: mesh agent {home}/config.yaml" in result.stdout
     assert (home / "identity.key").stat().st_mode & 0o777 == 0o600
     checked = CliRunner().invoke(main, ["check", str(home / "config.yaml")])

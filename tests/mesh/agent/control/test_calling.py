@@ -79,6 +79,20 @@ def test_nobody_several_and_one_out_of_reach_are_told(to, status, told):
     assert not steward.asked
 
 
+def test_who_comes_by_an_invitation_is_not_meant_by_the_name_in_it():
+    routes, invited = known(), (OWN.id, FAR.id)
+    records = {
+        agent_id: msgspec.structs.replace(
+            record,
+            certificate=msgspec.structs.replace(record.certificate, is_invitation=agent_id in invited),
+        )
+        for agent_id, record in routes.records.items()
+    }
+    there, steward = asking(msgspec.structs.replace(routes, records=records))
+    assert there.call("agent", ASKED) == THERE
+    assert steward.asked[0].offer.party.id == NEAR.id
+
+
 def test_a_name_that_looks_like_an_id_is_not_taken_for_it():
     agents = [(NEAR.id, display_id(FAR.id)), (FAR.id, "far"), (OWN.id, "far")]
     assert called(agents, display_id(FAR.id)) == [FAR.id]

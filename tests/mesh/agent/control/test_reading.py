@@ -55,6 +55,10 @@ class Member(msgspec.Struct, frozen=True):
 class MeshRoutes(Routes, frozen=True, kw_only=True):
     hop_counts: dict
 
+    @property
+    def names(self):
+        return {agent_id: record.name for agent_id, record in self.records.items()}
+
 
 def member(seed, name, **more):
     identity = Identity(bytes([seed]) * 32)

@@ -3,10 +3,12 @@
 import contextlib
 import socket
 import time
+import types
 
 import msgspec
 import pytest
 
+from actors.messages import agent as agent_messages
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.enrolment import joining
 from mesh.agent.enrolment.asking import NotGrantedError
@@ -83,6 +85,22 @@ def test_if_no_address_answers_each_is_told(monkeypatch):
         ) as told:
             enrolled(invitation, OTHER)
     assert "\n" not in str(told.value)
+
+
+def test_the_mesh_hears_that_the_invitation_leaves_also_if_nothing_came_of_it(monkeypatch):
+    told = []
+
+    def start(_, *, on_left, **__):
+        def tell(message):
+            told.append(message)
+            on_left()
+
+        return types.SimpleNamespace(tell=tell)
+
+    monkeypatch.setattr(joining, "Agent", types.SimpleNamespace(start=start))
+    with pytest.raises(NotJoinedError, match="used"), joining._agent(judged(token(), NOW)):
+        raise NotJoinedError("the token is used")
+    assert told == [agent_messages.Leave(0.0)]
 
 
 def answered(now, *, subject=OTHER, signer=ISSUER, start=0, name="laptop"):
