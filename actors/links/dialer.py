@@ -78,7 +78,7 @@ _REMEDIES: Final = MappingProxyType(
 )
 """What to look at first, by why an address was not reached."""
 
-_CHECK: Final = "check that it is the address of an agent's accept: and not another program's"
+_CHECK: Final = "check that it is the address of an agent's accept: and that the agent there is not stuck"
 
 SILENT: Final = f"accepts connections and has not answered for {HANDSHAKE_HINT_S:g} s: {_CHECK}"
 

@@ -165,16 +165,17 @@ def next_list(
     """
     entries, changes, now = dict(held.entries), [], int(now_unix_s)
     for agent_id, name in agents:
-        was_in = entries.pop(agent_id, None) is not None
-        became = Became.AGAIN if was_in else Became.REVOKED
+        before = entries.pop(agent_id, None)
+        became = Became.REVOKED if before is None else Became.AGAIN
         if wish.undo:
-            if not was_in:
+            if before is None:
                 whose = "issuer" if issuer else "authority"
                 raise NotSignedError(f"{in_full(name, agent_id)} is not in the list of this {whose}")
             became = Became.LIFTED
         else:
             until = FOR_EVER if wish.for_s is None else min(now + wish.for_s, FOR_EVER)
-            entries[agent_id] = Revocation(agent_id, now, until, name, wish.reason)
+            since, why = (now, "") if before is None else (before.revoked_at, before.reason)
+            entries[agent_id] = Revocation(agent_id, since, until, name, wish.reason or why)
         changes.append(Change(agent_id, name, became))
     try:
         wire = sign_list(signer, next_number(held.number, now_unix_s), entries.values(), issuer=issuer)

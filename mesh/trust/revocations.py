@@ -33,6 +33,7 @@ from mesh.trust.identity import (
     SignatureCheck,
     agent_id_of,
     encode_public_key,
+    short_id,
 )
 from mesh.trust.issuing import MAX_ISSUER_BYTES
 from mesh.trust.moments import in_words
@@ -328,7 +329,14 @@ def signer_of(read: RevocationList) -> str:
 
 
 def _named(signer: bytes, *, by_issuer: bool) -> str:
-    return f"the {'issuer' if by_issuer else 'authority'} {short_signer(signer)}"
+    return f"the {signer_in_words(signer, by_issuer=by_issuer)}"
+
+
+def signer_in_words(signer: bytes, *, by_issuer: bool) -> str:
+    """An issuer by its ID, as the mesh lists agents; an authority by its key, as configurations name it."""
+    if by_issuer:
+        return f"issuer {short_id(agent_id_of(signer))}"
+    return f"authority {short_signer(signer)}"
 
 
 def short_signer(signer: bytes) -> str:

@@ -204,7 +204,7 @@ def _rows(found: Sequence[RevocationRow]) -> Iterator[str]:
             each.agent or "?",
             each.agent_id,
             moment(each.revoked_at),
-            f"{each.by} {each.signer[:8]}",
+            each.signer_in_words,
             each.reason,
         )
         for each in found

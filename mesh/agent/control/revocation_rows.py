@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 
 from mesh.agent.revocation_changes import Became
+from mesh.trust.identity import decode_public_key
+from mesh.trust.revocations import signer_in_words
 
 
 class RevocationRow(msgspec.Struct, frozen=True):
@@ -21,6 +23,14 @@ class RevocationRow(msgspec.Struct, frozen=True):
     signer: str
     """The public key of who has signed, in base64."""
     reason: str
+
+    @property
+    def signer_in_words(self) -> str:
+        """Who has signed, for people; as the agent tells it, if that is no public key."""
+        try:
+            return signer_in_words(decode_public_key(self.signer), by_issuer=self.by == "issuer")
+        except ValueError:
+            return f"{self.by} {self.signer[:8]}"
 
 
 class ListRow(msgspec.Struct, frozen=True):

@@ -161,6 +161,11 @@ class RouteView(Protocol):
         ...
 
     @property
+    def names(self) -> Mapping[AgentId, str]:
+        """Those of them that are more than the holder of an invitation, each with its name."""
+        ...
+
+    @property
     def hop_counts(self) -> Mapping[AgentId, int]:
         """Links to each agent that this one reaches; itself is at 0."""
         ...

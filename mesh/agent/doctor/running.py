@@ -69,7 +69,8 @@ def peer_checks(peers: Sequence[PeerRow]) -> Iterator[Check]:
             About.PEERS,
             Level.WARNING,
             f"{name}: {each.problem or each.state}",
-            "see there that the agent runs and accepts at this address; mesh events --kind link says more",
+            "if that does not say what to do: see there that the agent runs and accepts at this address; "
+            "mesh events --kind link says more",
         )
     if len(lost) > MAX_TOLD:
         yield Check(About.PEERS, Level.WARNING, f"the same is true of {len(lost) - MAX_TOLD:,} more")
@@ -142,7 +143,7 @@ def revocation_checks(rows: Sequence[RevocationRow], missing: int) -> Iterator[C
     reason = f": {last.reason}" if last.reason else ""
     what = (
         f"{counted(len(rows), 'agent')} revoked, at last {last.agent or '?'} {last.agent_id[:8]} on "
-        f"{in_words(int(last.revoked_at.timestamp()))} by the {last.by} {last.signer[:8]}{reason}"
+        f"{in_words(int(last.revoked_at.timestamp()))} by the {last.signer_in_words}{reason}"
     )
     yield Check(About.REVOCATIONS, Level.NOTE, what, "mesh revocations has all of them")
 

@@ -242,7 +242,7 @@ def test_why_a_peer_cannot_be_reached_is_shown_until_it_is_linked(house):
         (messages.DialRefused("re\nlay", "relay:4433", "duplicate\n"), "refused by re\\nlay: duplicate\\n"),
         (messages.DialRefused(None, "relay:4433", "not trusted"), "no link: not trusted"),
         (messages.DialRefused(None, "relay:4433", "it is x", True), "another agent at the address: it is x"),
-        (None, "is the address of an agent's accept: and not another program's"),
+        (None, "is the address of an agent's accept: and that the agent there is not stuck"),
     ],
 )
 def test_why_a_link_came_to_nothing_is_shown_until_the_peer_is_linked_anyway(house, refusal, shown):

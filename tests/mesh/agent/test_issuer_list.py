@@ -112,11 +112,40 @@ def test_each_list_has_all_who_were_in_the_one_before_also_if_that_is_still_on_i
     assert agent.read().number > first
     (again,) = agent.revoke("new", reason="once more").changes
     assert again.became is Became.AGAIN
+    assert entry_of(agent, NEW).reason == "once more"
     (lifted,) = agent.revoke("new", undo=True).changes
     assert lifted.became is Became.LIFTED
     assert [entry.agent_id for entry in agent.read().revoked] == [OTHER.id]
     with pytest.raises(NotSignedError, match="is not in the list of this issuer"):
         agent.revoke(display_id(NEW.id), undo=True)
+
+
+def entry_of(agent, member):
+    (found,) = (each for each in agent.read().revoked if each.agent_id == member.id)
+    return found
+
+
+def test_who_is_revoked_twice_was_revoked_when_it_was_first_and_for_the_reason_given_last(agent, monkeypatch):
+    agent.revoke("new", reason="stolen")
+    first = entry_of(agent, NEW)
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    agent.revoke("new")
+    assert (entry_of(agent, NEW).revoked_at, entry_of(agent, NEW).reason) == (first.revoked_at, "stolen")
+    agent.revoke("new", reason="found again")
+    assert (entry_of(agent, NEW).revoked_at, entry_of(agent, NEW).reason) == (first.revoked_at, "found again")
+
+
+def test_of_two_of_one_name_it_is_told_which_is_revoked_already_and_an_invitation_is_none(agent):
+    agent.revoke("new", around=agent.around)
+    twins = {**certified("new", NEW, agent.own), **certified("new", OTHER, agent.own)}
+    twice = rf"{display_id(NEW.id)} \(revoked already\), {display_id(OTHER.id)};"
+    with pytest.raises(NotSignedError, match=twice):
+        agent.revoke("new", around=Around(twins, is_linked=True))
+    guest = certified("guest", OTHER, agent.own)[OTHER.id]
+    guest.certificate = msgspec.structs.replace(guest.certificate, is_invitation=True)
+    around = Around({**certified("guest", NEW, agent.own), OTHER.id: guest}, is_linked=True)
+    assert [each.agent_id for each in agent.revoke("guest", around=around).changes] == [NEW.id]
 
 
 def test_an_agent_that_has_lost_its_disk_goes_on_from_what_the_mesh_knows(agent):
