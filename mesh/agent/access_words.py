@@ -27,12 +27,13 @@ def sentence_of(access: Access) -> str:
 
 
 def unoffered(ingress: LinkedView, key: str) -> tuple[bool, str]:
-    """Whether a certificate lets its agent use a key that nobody offers, and why."""
+    """Whether a certificate lets its agent use a key that nobody offers, as far as is known here, and why."""
     certificate, name = ingress.certificate, escaped(ingress.name)
+    # What is granted to others only, it is not told of.
+    what = f"{escaped(key)}, which nobody offers that this agent is told of"
     if pattern := granting(certificate.may_use, key):
-        why = f"its certificate allows {pattern!r} {_until(certificate)}"
-        return True, f"{name} may use {escaped(key)}, which nobody offers: {why}"
-    return False, f"{name} may not use {escaped(key)}, which nobody offers: {_denies(certificate)}"
+        return True, f"{name} may use {what}: its certificate allows {pattern!r} {_until(certificate)}"
+    return False, f"{name} may not use {what}: {_denies(certificate)}"
 
 
 def offering(exit_: LinkedView, key: str) -> tuple[bool, str]:

@@ -37,6 +37,7 @@ from mesh.agent.doctor import places, running
 from mesh.agent.doctor.check import WRONG, About, Check, Level, in_order
 from mesh.agent.doctor.clock import kernel_clock_checks
 from mesh.agent.doctor.files import Files
+from mesh.agent.files import is_there
 from mesh.agent.finding import CONTROL_NAME, DEFAULT_CONFIG, control_socket, named_socket, socket_beside
 from mesh.agent.outcome import Outcome
 from mesh.escaping import escaped
@@ -113,7 +114,11 @@ def _look_here(config: Path | None, socket: Path | None, found: list[Check]) -> 
         remedy = "put right what is wrong with its configuration, or name its control socket: --socket"
         found.append(Check(About.AGENT, Level.NOTE, "nothing says where it can be asked", remedy))
     else:
-        absence = Level.PROBLEM if files is None else Level.NOTE  # then nothing has been looked at
+        absence = Level.NOTE
+        if files is None:  # then nothing has been looked at
+            absence = Level.PROBLEM
+        elif is_there(place):  # it has been killed, is stuck, or is not this user's to ask
+            absence = Level.WARNING
         heard = _ask(AgentClient(place, ANSWER_S), found, absence)
     if not heard and files is not None and files.config is not None:
         found += places.port_checks(files.config)
@@ -139,8 +144,7 @@ def _ask(client: AgentClient, found: list[Check], absence: Level) -> bool:
     try:
         found += _told_by(agent, found)
     except NotRunning as absent:
-        what = f"not running: {absent}"
-        found.append(Check(About.AGENT, absence, what, "start it: mesh agent config.yaml"))
+        found.append(Check(About.AGENT, absence, str(absent)))
         return False
     except (NotUnderstood, Refused) as strange:
         found.append(Check(About.AGENT, Level.PROBLEM, str(strange)))

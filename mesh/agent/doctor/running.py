@@ -1,5 +1,6 @@
 """What a running agent says of itself and of the mesh, judged: each thing that is wrong, with its remedy."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from mesh.agent.control.happenings import ToldEvent
 from mesh.agent.control.mesh_rows import AgentRow, CertificateRow
 from mesh.agent.control.own_rows import ListenerRow, PeerRow, Status
 from mesh.agent.control.revocation_rows import RevocationRow
-from mesh.agent.dashboard.states import CONNECTED
+from mesh.agent.dashboard.states import CONNECTED, ServiceState
 from mesh.agent.doctor.check import About, Check, Level
 from mesh.agent.doctor.places import limit_check
 from mesh.agent.expiry import DAY_S, Stage, stage_of
@@ -32,7 +33,7 @@ CLOCK_REMEDY: Final = "see on both machines whether the time is kept: timedatect
 
 
 def agent_checks(status: Status, listeners: Sequence[ListenerRow]) -> Iterator[Check]:
-    """What the agent itself finds wrong, and exits that its listeners have set aside."""
+    """What the agent finds wrong itself, and its listeners that refuse clients or have set exits aside."""
     found = [
         Check(
             About.AGENT,
@@ -51,6 +52,16 @@ def agent_checks(status: Status, listeners: Sequence[ListenerRow]) -> Iterator[C
         )
         for listener in listeners
         for exit_ in listener.set_aside
+    ][:MAX_TOLD]
+    found += [
+        Check(
+            About.AGENT,
+            Level.WARNING,
+            f"listener {each.key} at {each.opened_at} refuses clients: {each.problem}",
+            f"see where the way ends: mesh trace {shlex.quote(each.key)}; what there is: mesh services",
+        )
+        for each in listeners
+        if each.state is ServiceState.PARKED
     ][:MAX_TOLD]
     yield from found or [Check(About.AGENT, Level.OK, f"{status.agent.name} is ready")]
 

@@ -188,7 +188,10 @@ def test_what_certificates_alone_decide():
     one = records[agent(0)]
     assert unoffered(one, "db") == (
         True,
-        "agent-0 may use db, which nobody offers: its certificate allows 'd*' (until 2027-01-15)",
+        (
+            "agent-0 may use db, which nobody offers that this agent is told of: "
+            "its certificate allows 'd*' (until 2027-01-15)"
+        ),
     )
     assert not unoffered(one, "web")[0]
     assert offering(one, "db") == (

@@ -56,9 +56,19 @@ def test_an_agent_that_does_not_run_and_could_has_nothing_wrong(folder):
     lines = result.stdout.splitlines()
     assert lines[0] == "ok       configuration  config.yaml: agent hq"
     assert lines[-1] == "nothing is wrong"
-    assert any("not running: no agent answers at" in line for line in lines)
+    assert any("no agent answers at" in line and "does it run?" in line for line in lines)
     told = json.loads(run("--json").stdout)
     assert (told["running"], told["problems"], told["warnings"]) == (False, 0, 0)
+
+
+def test_an_agent_that_has_not_ended_in_order_is_a_warning(folder):
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind("control.sock")  # as kill -9 leaves it
+        (folder / "control.sock").chmod(0o600)
+    result = run("--json")
+    assert result.exit_code == 1
+    ((about, level, what),) = wrong(result)
+    assert (about, level, "it has ended, and not in order" in what) == ("agent", "warning", True)
 
 
 def test_a_port_that_another_has_is_a_problem_that_names_the_way_to_find_it(folder, taken):

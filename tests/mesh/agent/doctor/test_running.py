@@ -95,6 +95,16 @@ def test_an_exit_that_is_set_aside_is_a_warning():
     assert (check.level, "api" in check.what, "hq2" in check.remedy) == (Level.WARNING, True, True)
 
 
+def test_a_listener_that_refuses_clients_is_a_warning_with_the_reason():
+    listener = change(LISTENER, state=ServiceState.PARKED, problem="no agent offers this key")
+    (check,) = agent_checks(status(), [LISTENER, listener])
+    assert (check.level, check.remedy) == (
+        Level.WARNING,
+        "see where the way ends: mesh trace api; what there is: mesh services",
+    )
+    assert check.what == f"listener api at {LISTENER.opened_at} refuses clients: no agent offers this key"
+
+
 def test_a_peer_without_a_link_is_a_warning():
     lost = change(PEER, state="waiting", problem="connection refused")
     (check,) = peer_checks([PEER, lost])
