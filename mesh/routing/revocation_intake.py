@@ -136,6 +136,8 @@ class RevocationIntake:
         """The link to ``peer_id`` is gone."""
         self._known_to.pop(peer_id, None)
         self._told_by.pop(peer_id, None)
+        for place in [place for place in self._held if place[0] == peer_id]:
+            del self._held[place]  # on its next link it is asked again
 
     def wanted(self, effects: Effects, peer_id: AgentId, wanted: Iterable[WantedList]) -> None:
         """``peer_id`` asks for lists of these signers, and for what comes of them later."""
@@ -225,14 +227,19 @@ class RevocationIntake:
             line = f"{who} passes on a revocation list of a time more than a day ahead of this agent's clock"
             self._say(effects, AlarmKind.CLOCK, peer_id, line)
             if is_known:
-                self._held[peer_id, signer] = wire, now + AHEAD_HOLD_S
+                self._hold(peer_id, signer, wire, now + AHEAD_HOLD_S)
             return False
         if is_known and not self._rate(signer).has(now):
             self.counts.early += 1
-            self._held[peer_id, signer] = wire, now + max(LIST_HOLD_S, self._rate(signer).wait_s(now))
+            self._hold(peer_id, signer, wire, now + max(LIST_HOLD_S, self._rate(signer).wait_s(now)))
             return not is_repeated
         self._apply(effects, wire, now, peer_id)
         return True
+
+    def _hold(self, peer_id: AgentId, signer: bytes, wire: bytes, until: float) -> None:
+        """Keep what nobody has verified yet, as long as the peer has a link: many may come and go."""
+        if peer_id in self._peers:
+            self._held[peer_id, signer] = wire, until
 
     def _note(self, peer_id: AgentId, signer: bytes, number: int) -> None:
         """The peer has said this, and so it has it."""
@@ -253,8 +260,10 @@ class RevocationIntake:
         if signer not in before.lists and len(before.lists) >= MAX_SIGNERS:
             raise TrustError(f"no room for the revocation list of {short_signer(signer)}")
         self.counts.taken += 1
-        self._rate(signer).spend(now, max(1.0, len(wire) / LIST_BYTES))
-        if told_by is not None:
+        if told_by is None:
+            self._rate(signer).take(now)  # what the operator gives is never too much, and delays no news
+        else:
+            self._rate(signer).spend(now, max(1.0, len(wire) / LIST_BYTES))
             self._note(told_by, signer, signed.read.number)
         after = before.joined(Revocations((signed,)))
         effects.verdicts += self._verdicts(before, after)

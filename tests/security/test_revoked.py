@@ -154,6 +154,22 @@ def test_numbers_far_ahead_bury_nothing(mesh):
     assert counts(mesh, "hq").agents_revoked == 1
 
 
+def test_nothing_is_kept_of_who_passed_on_what_is_of_a_time_to_come_and_left(mesh):
+    """A stolen issuer has as many members as it likes, and lists that nobody has verified are long."""
+    made = member(mesh)
+    ahead = signed(mesh, now_ms(mesh) + 2 * DAY_MS, "hq")
+    say_lists(mesh, made, bytes(64) + ahead[64:])
+    mesh.run(30.0)
+    assert counts(mesh).revocation_lists_ahead_total >= 3, "it is looked at again"
+    made.over()
+    mesh.run(20.0)
+    looked_at = counts(mesh).revocation_lists_ahead_total
+    shown(mesh, Identity(bytes([77]) * 32).id, ahead)
+    mesh.run(60.0)
+    assert counts(mesh).revocation_lists_ahead_total == looked_at + 1
+    assert is_unharmed(mesh)
+
+
 def test_a_member_that_is_no_issuer_revokes_nobody(mesh):
     made = member(mesh)
     issuerless = sign_list(made.credentials.identity, now_ms(mesh), [], issuer=made.credentials.certificate)
