@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ WORK: Final = ROOT / "build" / "fuzz"
 
 PROGRESS_S: Final = 30.0
 """After so many seconds, again and again, a child's caller hears how far it is."""
+
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - each child has a directory of its own there
 
 _END_S: Final = 30.0
 """A child that is told to stop has so long."""
@@ -107,14 +110,20 @@ def merge(name: str, into: Path, folders: Sequence[Path]) -> None:
 @contextlib.contextmanager
 def _started(name: str, options: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), name, "--child", *options]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    place = _MEMORY if _MEMORY.is_dir() else None
+    # libFuzzer ends its process without a word to Python, so what that has left is taken away here.
+    with tempfile.TemporaryDirectory(prefix="mesh-fuzz-", dir=place, ignore_cleanup_errors=True) as folder:
+        environment = os.environ | {"TMPDIR": folder}
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=environment
+            )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 def _ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
