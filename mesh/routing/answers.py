@@ -23,13 +23,16 @@ ANSWER_WAIT_S: Final = 0.25
 """Until a peer that was given too much is given some more."""
 
 
+def answer_budget() -> TokenBucket:
+    """What one peer is given in answer, in bytes."""
+    return TokenBucket(ANSWER_BYTE_RATE, ANSWER_BYTE_BURST)
+
+
 class Answers:
     """What each peer is still to be told of; ``now`` is monotonic seconds."""
 
     def __init__(self) -> None:
-        self._rates: Remembered[AgentId, TokenBucket] = Remembered(
-            lambda: TokenBucket(ANSWER_BYTE_RATE, ANSWER_BYTE_BURST)
-        )
+        self._rates: Remembered[AgentId, TokenBucket] = Remembered(answer_budget)
         """By peer: how many more bytes it gets now. A new link begins no new burst."""
         self._owed: dict[AgentId, dict[AgentId, None]] = {}
         """By peer: agents whose newest record it lacks."""

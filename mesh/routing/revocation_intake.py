@@ -18,6 +18,7 @@ from mesh.errors import ForgedCertificateError, RemoteProtocolError, TrustError
 from mesh.link.bodies import MAX_WANTED_SIGNERS, WantedList, encode_want_revocations
 from mesh.link.frames import FrameType
 from mesh.remembered import Remembered
+from mesh.routing.answers import ANSWER_WAIT_S, answer_budget
 from mesh.routing.database import LinkState
 from mesh.routing.effects import Close, Effects, Send, Verdict
 from mesh.routing.notices import Notices
@@ -109,6 +110,10 @@ class RevocationIntake:
         self._useless: Remembered[AgentId, TokenBucket] = Remembered(
             lambda: TokenBucket(USELESS_RATE, USELESS_BURST)
         )
+        self._given: Remembered[AgentId, TokenBucket] = Remembered(answer_budget)
+        """By peer: how many bytes of lists it may still be given."""
+        self._owed_at = math.inf
+        """When to give more to peers that were given too much."""
         self._held: dict[tuple[AgentId, bytes], tuple[bytes, float]] = {}
         """By peer and signer: the last list that came too early, and when to look at it again."""
 
@@ -139,11 +144,11 @@ class RevocationIntake:
         for place in [place for place in self._held if place[0] == peer_id]:
             del self._held[place]  # on its next link it is asked again
 
-    def wanted(self, effects: Effects, peer_id: AgentId, wanted: Iterable[WantedList]) -> None:
+    def wanted(self, effects: Effects, peer_id: AgentId, wanted: Iterable[WantedList], now: float) -> None:
         """``peer_id`` asks for lists of these signers, and for what comes of them later."""
         if peer_id in self._peers:
             self._known_to[peer_id] = {each.signer: each.number for each in wanted}
-            self._spread(effects)
+            self._spread(effects, now)
 
     def _ask(self, effects: Effects, peers: tuple[AgentId, ...]) -> None:
         lists = self.trust.revocations.lists
@@ -154,12 +159,16 @@ class RevocationIntake:
             body = encode_want_revocations(tuple(wanted[:MAX_WANTED_SIGNERS]))
             effects.sends.append(Send(peers, FrameType.WANT_REVOCATIONS, body))
 
-    def _spread(self, effects: Effects) -> None:
-        """Tell each peer of what it has asked for and does not have."""
+    def _spread(self, effects: Effects, now: float) -> None:
+        """Tell each peer of what it has asked for and does not have, or of a part if that is much."""
+        self._owed_at = math.inf
         for peer_id, numbers in self._known_to.items():
             given: list[bytes] = []
             for signer, each in self.trust.revocations.lists.items():
                 if each.authority in numbers and numbers.get(signer, 0) < each.read.number:
+                    if not self._given.of(peer_id, now).take(now, len(each.wire)):
+                        self._owed_at = now + ANSWER_WAIT_S
+                        break
                     numbers[signer] = each.read.number
                     given.append(each.wire)
             effects.send_revocations(peer_id, given)
@@ -269,7 +278,7 @@ class RevocationIntake:
         effects.verdicts += self._verdicts(before, after)
         effects.revocations = after
         self._judge_by(self.trust.revoking(after), now)
-        self._spread(effects)
+        self._spread(effects, now)
 
     def _verdicts(self, before: Revocations, after: Revocations) -> Iterator[Verdict]:
         """What is different between the two, for people; by the names that records still tell."""
@@ -301,16 +310,18 @@ class RevocationIntake:
         self._rates = {signer: rate for signer, rate in self._rates.items() if signer in known}
         if has_others:
             self._ask(effects, self._peers.all)
-        self._spread(effects)
+        self._spread(effects, now)
 
     # -- time ------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float:
-        """When to call :meth:`release`; infinite while no list waits."""
-        return min((due for _, due in self._held.values()), default=math.inf)
+        """When to call :meth:`release`; infinite while no list waits, and no peer is owed one."""
+        return min(self._owed_at, *(due for _, due in self._held.values()), math.inf)
 
     def release(self, effects: Effects, now: float, unix_now: float) -> None:
-        """Look again at those that came too early and have waited for long enough."""
+        """Look again at those that came too early and have waited for long enough; give what is owed."""
+        if self._owed_at <= now:
+            self._spread(effects, now)
         for place in [place for place, (_, due) in self._held.items() if due <= now]:
             wire, _ = self._held.pop(place)
             self.take(effects, place[0], (wire,), now, unix_now)

@@ -245,7 +245,7 @@ class RouteTableState:
         self, peer_id: AgentId, wanted: Sequence[WantedList], now: float, unix_now: float
     ) -> Effects:
         """``peer_id`` asks for revocation lists."""
-        self._revocations.wanted(effects := Effects(), peer_id, wanted)
+        self._revocations.wanted(effects := Effects(), peer_id, wanted, now)
         return self._settle(effects, now, unix_now)
 
     def take_revocations(self, wire: bytes, now: float, unix_now: float) -> tuple[Effects, str]:

@@ -7,6 +7,7 @@ from actors.messages import route_table as route_messages
 from actors.runtime.virtual.world import UNIX_START_S
 from mesh.link import bodies
 from mesh.link.frames import FrameType, link_frame
+from mesh.routing.answers import ANSWER_BYTE_BURST, ANSWER_BYTE_RATE
 from mesh.trust.identity import REVOCATIONS_CONTEXT, Identity
 from mesh.trust.revocations import Revocation, sign_list
 from scripts.simulation.conversation import Pace, Terms
@@ -168,6 +169,26 @@ def test_nothing_is_kept_of_who_passed_on_what_is_of_a_time_to_come_and_left(mes
     mesh.run(60.0)
     assert counts(mesh).revocation_lists_ahead_total == looked_at + 1
     assert is_unharmed(mesh)
+
+
+def test_who_asks_for_lists_without_end_is_given_so_many_bytes_and_what_is_new_in_the_end(mesh):
+    authority = mesh.identity("authority")
+    entries = [Revocation(number.to_bytes(16, "big"), int(UNIX_START_S)) for number in range(1_200)]
+    wire = sign_list(authority, now_ms(mesh), entries)
+    assert mesh.ask("relay", "route_table", route_messages.TakeRevocations((wire,))) == ("",)
+    made = member(mesh)
+    body = bodies.encode_want_revocations((bodies.WantedList(authority.public_key, 0),))
+    question = link_frame(FrameType.WANT_REVOCATIONS, body)
+    made.unsent += made.wire.seal(*[question] * 300)
+    made.pump()
+    mesh.run(0.2)
+    given = made.wire.counts[FrameType.REVOCATIONS]
+    assert ANSWER_BYTE_BURST * 0.9 < given * len(wire) < ANSWER_BYTE_BURST + ANSWER_BYTE_RATE
+    mesh.revoke("hq", at="relay")
+    mesh.run(1.0)
+    assert made.wire.counts[FrameType.REVOCATIONS] > given
+    assert not made.is_over
+    assert counts(mesh, "branch").agents_revoked == 1
 
 
 def test_a_member_that_is_no_issuer_revokes_nobody(mesh):
