@@ -21,7 +21,7 @@ REPLY_BYTES: Final = 10
 MEANINGS: Final = MappingProxyType(
     {
         Reply.FAILED: "the agent could not serve it",
-        Reply.NOT_ALLOWED: "not permitted by a certificate or an endpoint's list",
+        Reply.NOT_ALLOWED: "not permitted by a certificate or an endpoint's list; mesh who-can says by which",
         Reply.NETWORK_UNREACHABLE: "no path leads to an agent that offers it",
         Reply.HOST_UNREACHABLE: "nobody offers it",
         Reply.REFUSED: "its target refuses connections",

@@ -115,8 +115,9 @@ def enrolled(invitation: Invitation, owner: Identity) -> bytes:
         try:
             wire = ask_for_certificate(root, routes_of(root), invitation.issuer.agent_id, owner)
         except (NotGrantedError, StatusUnavailable) as error:
-            name = escaped(invitation.issuer.name)
-            raise NotJoinedError(f"the issuer {name} gives no certificate: {escaped(str(error))}") from None
+            why = f"the issuer {escaped(invitation.issuer.name)} gives no certificate: {escaped(str(error))}"
+            has_refused = isinstance(error, NotGrantedError) and error.is_final
+            raise NotJoinedError(why if has_refused else f"{why}; try again in a moment") from None
     try:
         certificate = TrustStore(invitation.token.authorities).admit(wire, time.time())
     except NotYetValidError as error:

@@ -125,8 +125,8 @@ def answered(now, *, subject=OTHER, signer=ISSUER, start=0, name="laptop"):
         (lambda now: answered(now, signer=OTHER), "a certificate of no use: .* does not trust"),
         (lambda _: b"garbage" * 20, "a certificate of no use: malformed"),
         (lambda now: answered(now, start=1000), "set this machine's clock, which is behind"),
-        (NotGrantedError("it is\x1b used"), r"the issuer hq gives no certificate: it is\\x1b used"),
-        (StatusUnavailable("busy"), "the issuer hq gives no certificate: busy"),
+        (NotGrantedError("it is\x1b used", is_final=True), r"hq gives no certificate: it is\\x1b used$"),
+        (StatusUnavailable("busy"), "the issuer hq gives no certificate: busy; try again in a moment$"),
     ],
 )
 def test_whatever_the_issuer_answers_is_judged(monkeypatch, answer, why):
