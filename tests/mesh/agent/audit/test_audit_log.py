@@ -12,7 +12,14 @@ from actors.meters import Meters
 from mesh.agent.audit import audit_log, trail_writer
 from mesh.agent.audit.behalf import Behalf
 from mesh.agent.audit.entries import encoded, entry_of
-from mesh.agent.audit.pace import AGAIN_S, MAX_REMEMBERED, REFUSED_BURST, REFUSED_RATE
+from mesh.agent.audit.pace import (
+    AGAIN_S,
+    MAX_REMEMBERED,
+    NOT_ISSUED_BURST,
+    NOT_ISSUED_RATE,
+    REFUSED_BURST,
+    REFUSED_RATE,
+)
 from mesh.agent.audit.requested import note_guess, note_request
 from mesh.agent.audit.standing import audit_warnings
 from mesh.agent.audit.trail_files import CHANGES, CONNECTIONS, DIRECTORY
@@ -110,6 +117,19 @@ def test_no_agent_fills_the_files_with_what_it_repeats(tmp_path):
     assert [each.facts["id"] for each in found] == ["00", "0", "1", "00"]
     assert [each.facts.get("left_out") for each in found] == [None, None, None, 499]
     assert "left_out 499" in found[-1].text()
+
+
+def test_who_comes_as_ever_other_agents_fills_no_files_by_what_they_do_not_get(tmp_path):
+    now = [0.0]
+    log = audit_log.AuditLog(tmp_path, AuditSection(), Meters(), lambda: now[0])
+    with contextlib.closing(log):
+        for number in range(1_000):
+            log.note(AuditKind.NOT_ISSUED, {"agent": "mallory", "id": f"{number}", "reason": "why"})
+        now[0] += 2 / NOT_ISSUED_RATE
+        log.note(AuditKind.NOT_ISSUED, {**WHO, "reason": "why"})
+    found = [each for each in everything(tmp_path / DIRECTORY) if each.kind == "not-issued"]
+    assert len(found) == NOT_ISSUED_BURST + 1
+    assert "left_out 700" in found[-1].text()
 
 
 def test_no_member_displaces_what_others_did_by_connections_that_are_refused(tmp_path):
