@@ -178,7 +178,8 @@ def test_nobody_waits_for_long_while_another_change_is_under_way(agent, monkeypa
 
 def test_what_is_over_is_left_out(agent, monkeypatch):
     agent.revoke("new", for_s=60)
-    monkeypatch.setattr(issuer_list.time, "time", lambda: NOW + 120)
+    later = time.time() + 120
+    monkeypatch.setattr(issuer_list.time, "time", lambda: later)
     agent.revoke(display_id(OTHER.id))
     assert [entry.agent_id for entry in agent.read().revoked] == [OTHER.id]
 
