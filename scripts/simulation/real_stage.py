@@ -245,6 +245,7 @@ class RealStage:
                     options=SocketOptions(),
                     records=self.records,
                     silent=self.silent,
+                    host=f"{key}.{name}",
                 )
 
     # -- looking ---------------------------------------------------------------------------------------------

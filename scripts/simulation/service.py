@@ -82,7 +82,7 @@ class ServiceTalk(Talk):
 
 
 class Service(Actor[Any]):
-    """Takes every client on one address."""
+    """Takes every client on one address of ``host``."""
 
     def __init__(
         self,
@@ -92,12 +92,14 @@ class Service(Actor[Any]):
         options: SocketOptions,
         records: "dict[int, Heard]",
         silent: "list[Heard]",
+        host: str,
     ) -> None:
         super().__init__(dispatcher)
         self.address = address
         self.options = options
         self.records = records
         self.silent = silent
+        self.host = host
         self.talks: dict[Any, ServiceTalk] = {}
         self.reads = True
         self.most_at_once = 0
@@ -125,7 +127,7 @@ class Service(Actor[Any]):
         """A client has come, or bytes of one."""
         if socket is self.listener:
             client = self.own(socket.accept())
-            heard = Heard(host=self.dispatcher.host_name)
+            heard = Heard(host=self.host)
             self.silent.append(heard)
             self.talks[client] = ServiceTalk(self, client, heard, self._terms_known)
             client.watch_read(self.reads)

@@ -317,6 +317,7 @@ class MeshWorld:
             options=options,
             records=self.records,
             silent=self.silent,
+            host=host,
         )
         return ref
 

@@ -258,7 +258,7 @@ def test_whoever_wants_it_now_gets_it_though_it_ends_sooner_and_of_the_same_righ
     office.answer = certified(OWNER, "owner", may_use=("*",))
     with pytest.raises(NotGrantedError, match="other rights"):
         office.renewer.renew("", by_main_thread)
-    office.answer = certified(OWNER, "owner", end=NOW + 60, may_use=("a",))
+    office.answer = certified(OWNER, "owner", end=int(time.time()) + 60, may_use=("a",))
     with pytest.raises(NotGrantedError, match=r"would end in \d+ s"):  # and then nobody would let it in
         office.renewer.renew("", by_main_thread)
     office.answer, office.why = b"", "hq: away"
