@@ -78,8 +78,12 @@ class RouteComputation:
 
     def check_certificates(self, now: float, unix_now: float) -> None:
         """Notice that a certificate has ended by now."""
-        if now >= self._check_certificates_at:
-            self.is_outdated |= unix_now >= self._valid_until_unix
+        if now < self._check_certificates_at:
+            return
+        if unix_now >= self._valid_until_unix:
+            self.is_outdated = True
+            self._check_certificates_at = math.inf  # until routes are computed, which may have to wait
+        else:
             self._plan_certificate_check(now, unix_now)
 
     def start_over(self) -> None:

@@ -75,6 +75,21 @@ def test_an_expired_record_leaves_the_routes():
     assert set(snapshot.records) == {OWN.id}
 
 
+def test_a_certificate_that_ends_between_computations_is_waited_for_and_not_asked_about():
+    state = linked(ALICE)
+    ends = UNIX + 5.0
+    certificate = certificate_of(IDENTITIES[1], until=5.0)
+    hear(state, ALICE, (pair_wire(state, certificate=certificate),), 0.0, UNIX)
+    just_before = 5.0 - MIN_COMPUTE_INTERVAL_S / 2
+    change = pair_wire(state, sequence=1, certificate=certificate, endpoints=(EndpointEntry("a", None),))
+    assert hear(state, ALICE, (change,), just_before, UNIX + just_before).snapshot is not None
+    assert state.tick(5.0, ends).snapshot is None
+    assert state.deadline() == pytest.approx(just_before + MIN_COMPUTE_INTERVAL_S)
+    found = state.tick(state.deadline(), ends).snapshot
+    assert found is not None
+    assert list(found.candidates) == []
+
+
 def test_an_expired_certificate_leaves_the_routes_even_when_the_clock_is_set():
     state = linked(ALICE, advertise_interval_s=1e6)
     certificate = certificate_of(IDENTITIES[1], until=100.0)
