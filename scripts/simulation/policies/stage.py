@@ -325,7 +325,9 @@ class PolicyStage(SimulatedStage):
         return lists[-1].revoked if lists else frozenset()
 
     def _sign(self, signer: str, revoked: frozenset[str], authority: str, draw: random.Random) -> None:
-        """Give a new list to an agent that takes it; if there is none, once there is."""
+        """Give a new list to an agent that takes it, once there is one; not after all is restored."""
+        if self._is_restored:
+            return
         mesh, law = self.mesh, self.law
         tellers = [
             name
@@ -335,7 +337,7 @@ class PolicyStage(SimulatedStage):
         if tellers:
             wire = self._publish(signer, revoked, authority)
             self._tell_list(signer, wire, draw.choice(tellers))
-        elif not self._is_restored:
+        else:
             again = mesh.world.now() + RETRY_S
             mesh.world.at(again, lambda: self._sign(signer, revoked, authority, draw))
 
