@@ -5,6 +5,7 @@ Only the main thread comes here: files may take their time.
 
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -74,8 +75,8 @@ class LiveRevocations:
         self._stamp = self._stamp_now()
 
     def wait_s(self) -> float:
-        """Seconds until the next :meth:`look`."""
-        return self._next_look_s - time.monotonic()
+        """Seconds until the next :meth:`look`; infinite if there is no file to look at."""
+        return inf if self._path is None else self._next_look_s - time.monotonic()
 
     def look(self) -> None:
         """Take what somebody has put into the file, if it has changed; what is not fit is told once."""

@@ -58,6 +58,13 @@ def test_what_is_put_there_just_before_the_agent_writes_is_not_lost(live, revoki
     assert revoking.taken == [NEW.wire]
 
 
+def test_an_agent_that_keeps_nothing_has_no_file_to_look_at_again_and_again(revoking, monkeypatch):
+    monkeypatch.setattr(live_revocations, "LOOK_S", 0.0)
+    live = LiveRevocations(None, revoking, lambda _: None, known=NOBODY_REVOKED, audit=NotAuditing())
+    live.look()
+    assert live.wait_s() > 60
+
+
 def test_what_cannot_be_passed_on_now_is_later(live, revoking, tmp_path):
     write_lists(tmp_path / REVOCATIONS_FILE, [NEW.wire])
     revoking.fails = True
