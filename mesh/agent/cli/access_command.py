@@ -1,14 +1,13 @@
 """``mesh can`` and ``mesh who-can``: who may do what, and why or why not, before anything is tried."""
 
 from typing import Final
-from urllib.parse import urlencode
 
 import click
 
 from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent, not_empty
+from mesh.agent.cli.whole import wanted_rows
 from mesh.agent.control.access_rows import AccessRow
-from mesh.agent.control.page_rows import MAX_ROWS, Page
 from mesh.agent.control.requests import ACCESS
 
 _MARKS: Final = {"yes": "yes", "no": "NO", "depends": "?"}
@@ -28,7 +27,7 @@ def can(agent: Agent, name: str, key: str | None) -> None:
     mesh can laptop
     mesh can laptop postgres-main
     """
-    _tell(agent, _rows(agent, {"agent": name, "key": key or ""}))
+    _tell(agent, wanted_rows(agent.client, ACCESS, AccessRow, agent=name, key=key or ""))
 
 
 @click.command("who-can")
@@ -41,18 +40,7 @@ def who_can(agent: Agent, key: str) -> None:
     mesh who-can postgres-main
     mesh who-can postgres-main --at hq
     """
-    _tell(agent, _rows(agent, {"key": key}))
-
-
-def _rows(agent: Agent, wanted: dict[str, str]) -> list[AccessRow]:
-    found: list[AccessRow] = []
-    offset: int | None = 0
-    while offset is not None:
-        query = urlencode({**wanted, "limit": MAX_ROWS, "offset": offset})
-        page = agent.client.get(f"{ACCESS}?{query}", Page[AccessRow])
-        found += page.rows
-        offset = page.next_offset
-    return found
+    _tell(agent, wanted_rows(agent.client, ACCESS, AccessRow, key=key))
 
 
 def _tell(agent: Agent, rows: list[AccessRow]) -> None:

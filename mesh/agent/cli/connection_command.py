@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
+import msgspec
 
 from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent
 from mesh.agent.cli.following import Patience, rounds, until_interrupted
+from mesh.agent.cli.paging import Rows, all_pages
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.cli.tables import table
-from mesh.agent.control.happenings import ConnectionPage
 from mesh.agent.control.requests import CONNECTIONS
 from mesh.connection.endings import ConnectionView, End
 
@@ -75,15 +76,21 @@ def connections(agent: Agent, *, follow: bool, closed: str | None) -> None:
 TITLES: Final = ("id", "key", "client", "agents", "target", "age", "to service", "to client", "rate")
 
 
+class _Page(msgspec.Struct, frozen=True):
+    """As :class:`~mesh.agent.control.happenings.ConnectionPage`."""
+
+    connections: tuple[msgspec.Raw, ...]
+    next: int | None
+
+
 def open_connections(agent: Agent) -> list[ConnectionView]:
     """All that are open, page by page."""
-    found: list[ConnectionView] = []
-    after: int | None = 0
-    while after is not None:
-        page = agent.client.get(f"{CONNECTIONS}?after={after}&limit={PAGE}", ConnectionPage)
-        found += page.connections
-        after = page.next
-    return found
+
+    def page_from(after: int) -> Rows:
+        page = agent.client.get(f"{CONNECTIONS}?after={after}&limit={PAGE}", _Page)
+        return Rows(page.connections, page.next)
+
+    return all_pages(agent.client, ConnectionView, page_from)
 
 
 def totals_of(views: Sequence[ConnectionView]) -> Totals:

@@ -9,9 +9,9 @@ import msgspec
 
 from mesh.agent.cli.asking import EXIT_FAILED, EXIT_FORBIDDEN, Agent
 from mesh.agent.cli.standard_streams import json_text, say
+from mesh.agent.cli.whole import wanted_rows
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
 from mesh.agent.control.mesh_rows import AgentRow
-from mesh.agent.control.page_rows import Page
 from mesh.agent.control.requests import AGENTS
 from mesh.escaping import escaped
 
@@ -47,12 +47,7 @@ def ask_all(client: AgentClient, command: Callable[[Agent], None], *, as_json: b
     Raises:
         NotRunning: there is no agent that could ask the others.
     """
-    found: list[AgentRow] = []
-    offset: int | None = 0
-    while offset is not None:
-        page = client.get(f"{AGENTS}?offset={offset}", Page[AgentRow])
-        found += page.rows
-        offset = page.next_offset
+    found = wanted_rows(client, AGENTS, AgentRow)
 
     def ask(row: AgentRow) -> tuple[_Told, str, int]:
         agent = _Listening(client.asking(row.id))

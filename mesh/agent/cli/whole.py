@@ -1,11 +1,14 @@
 """All that the API says of something, however many pages that takes."""
 
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
 from mesh.agent.cli.asking import Agent
+from mesh.agent.cli.paging import Rows, all_pages
+from mesh.agent.control.client import AgentClient
 from mesh.agent.control.own_rows import (
     AuditRow,
     EndpointRow,
@@ -16,29 +19,25 @@ from mesh.agent.control.own_rows import (
     SocksRow,
     Status,
 )
+from mesh.agent.control.page_rows import MAX_ROWS
 from mesh.agent.control.requests import ENDPOINTS, LISTENERS, PEERS, STATUS
-
-PAGE_ROWS: Final = 1_000
 
 T = TypeVar("T")
 
 
-class _Rows(msgspec.Struct, frozen=True):
-    """A page of any list."""
-
-    rows: tuple[msgspec.Raw, ...]
-    next_offset: int | None
-
-
 def all_rows(agent: Agent, place: str, kind: type[T]) -> list[T]:
     """Every row of the list at ``place``."""
-    found: list[T] = []
-    offset: int | None = 0
-    while offset is not None:
-        page = agent.client.get(f"{place}?limit={PAGE_ROWS}&offset={offset}", _Rows)
-        found += (agent.client.understood(row, kind) for row in page.rows)
-        offset = page.next_offset
-    return found
+    return wanted_rows(agent.client, place, kind)
+
+
+def wanted_rows(client: AgentClient, place: str, kind: type[T], **wanted: str) -> list[T]:
+    """The same of whoever ``client`` asks; ``wanted`` says which rows."""
+
+    def page_from(offset: int) -> Rows:
+        query = urlencode({**wanted, "limit": MAX_ROWS, "offset": offset})
+        return client.get(f"{place}?{query}", Rows)
+
+    return all_pages(client, kind, page_from)
 
 
 class WholeStatus(msgspec.Struct, frozen=True):
