@@ -7,6 +7,9 @@ from typing import Final
 import msgspec
 
 from mesh.connection.session import Session
+from mesh.remembered import Remembered
+from mesh.token_bucket import TokenBucket
+from mesh.trust.identity import AgentId
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 
 KEY_AGE_S: Final = 3_600.0
@@ -18,6 +21,13 @@ LEAST_KEY_AGE_S: Final = 10.0
 
 REKEY_PATIENCE_S: Final = 120.0
 """An end that answers everything else, but does not change its keys for so long, will not."""
+
+ANSWER_RATE: Final = 50.0
+"""Requests for new keys a second, over all connections with one agent, that are answered: 1 % of a core. A
+thousand connections that began together ask for less than five. One more is answered when it is repeated."""
+
+ANSWER_BURST: Final = 200.0
+"""At once: 40 ms of a core."""
 
 INGRESS_SHARE: Final = 7 / 8
 SPREAD: Final = 1 / 16
@@ -48,6 +58,10 @@ class KeyLimits(msgspec.Struct, frozen=True):
         return self.byte_count if session.is_exit else int(self.byte_count * INGRESS_SHARE)
 
 
+def _answer_budget() -> TokenBucket:
+    return TokenBucket(ANSWER_RATE, ANSWER_BURST)
+
+
 class KeyTerms(msgspec.Struct, frozen=True):
     """On what all connections of an agent agree on new keys."""
 
@@ -59,3 +73,7 @@ class KeyTerms(msgspec.Struct, frozen=True):
     changed: Callable[[], None]
     """To be told of each end that has got new keys and let the former go."""
     limits: KeyLimits = KeyLimits()
+    answers: Remembered[AgentId, TokenBucket] = msgspec.field(
+        default_factory=lambda: Remembered(_answer_budget)
+    )
+    """By agent at the other ends: how many of its requests may be answered now."""

@@ -13,7 +13,8 @@ its former key.
 
 Whoever asks repeats itself until it is answered; the other end says again what it is asked again. Either end
 may ask; if both do, the ingress's question stands. An end that does not come to an end of it is given up.
-What a far end could cost by asking and asking is bounded: it may ask only so often.
+What a far end could cost by asking and asking is bounded: it may ask only so often, and of one agent so many
+requests are answered a second, of all connections with it; what is beyond is repeated.
 
 Keys do not grow old by themselves, yet what can be read with them grows: a connection that is idle is keyed
 anew like any other. Its ends ask after each other every minute anyway.
@@ -246,6 +247,8 @@ class Rekeying:
             return  # it will ask again; or it will answer the ingress
         if now < self._asked_not_before:
             raise RemoteProtocolError("it asks for new keys again and again")
+        if not self._terms.answers.of(self._session.ends[not self._session.is_exit], now).take(now):
+            return  # it has too many connections that ask; it will ask again
         handshake = self._begin(is_asking=False)
         try:
             handshake.read_message(said.message)

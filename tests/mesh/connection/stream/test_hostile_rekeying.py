@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from mesh.connection.key_terms import ANSWER_BURST, ANSWER_RATE
 from mesh.connection.session_keys import KeysMessage, Step, decode_keys_message, encode_keys_message, prologue
 from mesh.connection.stream import ResetCode
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
@@ -99,6 +100,33 @@ def test_asking_once_more_costs_no_diffie_hellman():
     answers = [far.answer_in(far.ask()) for _ in range(50)]
     assert set(answers) == {answers[0]}
     assert len(made) == 1
+
+
+def test_many_connections_of_one_agent_cost_no_more_than_some_at_a_time():
+    """A thousand requests at once would hold up everything else; those that are beyond it are repeated."""
+    ends = [Far() for _ in range(int(ANSWER_BURST) + 20)]
+    made = []
+    terms = ends[0].near._terms
+    shared = replace(terms, make_ephemeral=lambda: made.append(1) or terms.make_ephemeral())
+    for far in ends:
+        far.near._terms = shared
+    answered = [bool(far.ask().frames) for far in ends]
+    assert answered == [True] * int(ANSWER_BURST) + [False] * 20
+    assert len(made) == ANSWER_BURST
+    waiting = ends[-20:]
+    assert {far.state for far in waiting} == {State.QUIET}
+    for far in waiting:
+        far.now += 20 / ANSWER_RATE
+    assert all(far.answer_in(far.ask()).step is Step.ANSWER for far in waiting)
+
+
+def test_one_agent_takes_no_answers_from_another():
+    far = Far()
+    terms = far.near._terms
+    assert terms.answers.of(EXIT, NOW).take(NOW, ANSWER_BURST)
+    assert far.answer_in(far.ask()).step is Step.ANSWER
+    assert terms.answers.of(INGRESS, NOW).has(NOW, ANSWER_BURST - 1)
+    assert not terms.answers.of(INGRESS, NOW).has(NOW, ANSWER_BURST)
 
 
 @pytest.mark.parametrize(
