@@ -32,13 +32,7 @@ from scripts.fuzzing.people import EXIT, INGRESS
 
 _STATIC: Final = {"ingress": key_pair(b"\x1e" * 32), "exit": key_pair(b"\x28" * 32)}
 _EPHEMERAL: Final = {"ingress": key_pair(b"\x50" * 32), "exit": key_pair(b"\x51" * 32)}
-_TERMS: Final = KeyTerms(
-    _STATIC["ingress"],
-    SharedSecrets(_STATIC["ingress"]),
-    lambda: _EPHEMERAL["ingress"],
-    lambda: None,
-    KeyLimits(age_s=5.0, byte_count=1 << 20, least_age_s=1.0, patience_s=20.0),
-)
+_KEY_LIMITS: Final = KeyLimits(age_s=5.0, byte_count=1 << 20, least_age_s=1.0, patience_s=20.0)
 _CERTIFICATE: Final = Certificate(bytes(32), "laptop", 0, 1, (), (), False, False, bytes(32), groups=("dba",))
 _MOST_STEPS: Final = 60
 _MOST_FRAMES: Final = 3000
@@ -221,7 +215,13 @@ def stream(data: bytes) -> None:
     session = _Unsealed()
     subject = Stream(
         session=session,
-        terms=_TERMS,
+        terms=KeyTerms(
+            _STATIC["ingress"],
+            SharedSecrets(_STATIC["ingress"]),
+            lambda: _EPHEMERAL["ingress"],
+            lambda: None,
+            _KEY_LIMITS,
+        ),
         opened_at=0.0,
         send_credit=choices.number(),
         budget=budget,
@@ -247,6 +247,8 @@ def stream(data: bytes) -> None:
                 effects = subject.finish(now)
             case 7:
                 effects = subject.timeout(now)
+                is_over = effects.peer_reset is not None or effects.done
+                assert is_over or subject.deadline() > now  # noqa: S101 - else its actor would spin
             case 8:
                 effects = subject.path_changed(now)
             case 9 if waiting:
