@@ -37,8 +37,9 @@ CONTROL_PLACES_EACH: Final = 4
 """Of these, for one agent."""
 
 
-ENROL_PLACES: Final = 8
-"""Questions for certificates at one time, of all agents: each is answered at once."""
+ENROL_PLACES: Final = 64
+"""Questions for certificates at one time, of all agents. Each is answered at once, but a few that ask slowly
+on purpose are not to keep all others from theirs. Each takes two descriptors."""
 
 ENROL_PLACES_EACH: Final = 1
 """Of these, for one agent."""
