@@ -59,6 +59,7 @@ def _events(agent: Agent, kinds: tuple[str, ...], last: int, *, follow: bool) ->
     """Events, and a sentence where some are missing."""
     at: dict[str, str | int] = {"last": last}
     patience = Patience(lambda text: click.echo(text, err=True), follows=follow)
+    told = 0
     for _ in rounds(EVERY_S, again=follow):
         count = PAGE
         while count == PAGE:
@@ -69,6 +70,9 @@ def _events(agent: Agent, kinds: tuple[str, ...], last: int, *, follow: bool) ->
                 yield LOST
             yield from found.events
             at, count = {"after": found.cursor}, len(found.events)
+            told += count
+            if told >= last and not follow:
+                return  # what has come meanwhile was not asked for, and may come without end
 
 
 def _line(event: ToldEvent) -> str:

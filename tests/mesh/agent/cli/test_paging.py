@@ -1,5 +1,6 @@
 """Lists of an agent that may be anybody's: each comes to an end."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import msgspec
@@ -7,10 +8,13 @@ import pytest
 
 from mesh.agent.cli import paging
 from mesh.agent.cli.connection_command import open_connections
+from mesh.agent.cli.event_command import PAGE, _events
 from mesh.agent.cli.paging import LIST_S, MAX_LIST_BYTES
 from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.client import AgentClient, NotUnderstood
+from mesh.agent.control.happenings import ToldEvent, ToldEvents
 from mesh.agent.control.requests import PEERS
+from mesh.journal import EventKind
 
 
 class Endless(AgentClient):
@@ -64,3 +68,11 @@ def test_a_list_that_is_longer_than_any_is_none(tmp_path, monkeypatch):
     with pytest.raises(NotUnderstood, match="bytes"):
         listing(client)
     assert client.asked < 20
+
+
+def test_events_that_come_without_end_end_with_those_that_were_asked_for(tmp_path):
+    event = ToldEvent(1, datetime.now(UTC), EventKind.LINK, "info", "x", {})
+    client = Endless(tmp_path, lambda asked: ToldEvents((event,) * PAGE, str(asked), are_lost=False), most=9)
+    agent = SimpleNamespace(client=client)
+    assert len(list(_events(agent, (), 2 * PAGE, follow=False))) == 2 * PAGE
+    assert len(list(_events(agent, (), 0, follow=False))) == PAGE
