@@ -14,9 +14,6 @@ from scripts.simulation.policies.law import NOTHING_KNOWN, Known, Law
 IN_TIME_S: Final = 1.0
 """From a change until it counts everywhere where it can be heard of."""
 
-FORGOTTEN_S: Final = 3.0
-"""From when an agent may throw a record away until an older one may have come to it in its place."""
-
 Links = Mapping[str, Mapping[str, float]]
 """Of each agent: to whom it is linked, and since when."""
 
@@ -34,8 +31,6 @@ class Knowledge:
         """By signer and number of a list: who was told it, and when."""
         self._shown: dict[tuple[str, int], float] = {}
         """By agent and number of its certificate: since when it shows it."""
-        self._rejected: dict[tuple[str, str, int], float] = {}
-        """By agent, and whose certificate of which number: since when it may have thrown that away."""
         self._believed: dict[tuple[str, str, int], float] = {}
         """By agent, and whose news of which number: since when it is certain to believe that."""
 
@@ -61,7 +56,7 @@ class Knowledge:
             active: agents that run, and since when.
             links: those that are up.
         """
-        self._forget(now)
+        self._forget()
         law = self._law
         for signer, lists in law.lists.items():
             number, authority = len(lists) - 1, lists[-1].authority
@@ -91,16 +86,13 @@ class Knowledge:
                 links=links,
             )
 
-    def _forget(self, now: float) -> None:
-        """What an agent may have thrown away a while ago, it may have heard an older one of since."""
+    def _forget(self) -> None:
+        """Of a record that an agent may have thrown away it may hear an older one, of another certificate."""
         law = self._law
         for judge, known in law.known.items():
             for agent, number in list(known.grants.items()):
-                place = judge, agent, number
-                if not law.may_reject(judge, law.grants[agent][number]):
-                    self._rejected.pop(place, None)
-                elif now > self._rejected.setdefault(place, now) + FORGOTTEN_S:
-                    del known.grants[agent], self._rejected[place]
+                if law.may_reject(judge, law.grants[agent][number]):
+                    del known.grants[agent]
             for signer, number in list(known.lists.items()):
                 if law.lists[signer][number].authority not in law.trust[judge]:
                     del known.lists[signer]

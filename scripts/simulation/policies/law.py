@@ -135,12 +135,14 @@ class Law:
             yield self._has(judge, authority, agent, every=every)
 
     def _has(self, judge: str, signer: str, agent: str, *, every: bool) -> bool:
-        """Whether all lists of a signer that ``judge`` may hold name an agent, or whether any does."""
+        """Whether all lists of a signer that ``judge`` may hold name an agent, or whether any does.
+
+        A list that has taken another's place, and whose authority is believed no more, names nobody.
+        """
         oldest = self.known[judge].listing(signer)
         possible = [
-            agent in each.revoked
+            each.authority in self.trust[judge] and agent in each.revoked
             for each in self.lists.get(signer, ())[max(0, oldest) :]
-            if each.authority in self.trust[judge]
         ]
         if not every:
             return any(possible)
