@@ -13,21 +13,24 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def one_interrupt() -> Iterator[None]:
+def one_interrupt() -> Iterator[threading.Event]:
     """Let the first SIGINT or SIGTERM raise ``KeyboardInterrupt`` meanwhile; those after it are ignored.
 
     Who stops a program often signals its process group as well, so that it hears twice. The second must not
-    end the report that the first has caused.
+    end the report that the first has caused. An exception is lost where it comes in a destructor; that one
+    has come can be seen at what is yielded.
     """
+    has_come = threading.Event()
 
     def interrupt(_number: int, _frame: object) -> None:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+        has_come.set()
         raise KeyboardInterrupt
 
     former = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
-        yield
+        yield has_come
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

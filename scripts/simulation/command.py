@@ -5,6 +5,7 @@ import contextlib
 import random
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -53,16 +54,18 @@ def main(arguments: Sequence[str]) -> int:
             draw_script(load_scenario(path, agents=options.agents), seed)
         if options.plot is not None or options.trace is not None:
             return _report(console, [_run_watched(options, seed)], options)
-        with one_interrupt():
-            return _run_and_report(console, seed, options)
+        with one_interrupt() as interrupted:
+            return _run_and_report(console, seed, options, interrupted)
     except ScenarioError as error:
         console.print(f"error: {error}", markup=False)
         return EXIT_USAGE
 
 
-def _run_and_report(console: rich.console.Console, seed: int, options: argparse.Namespace) -> int:
+def _run_and_report(
+    console: rich.console.Console, seed: int, options: argparse.Namespace, interrupted: threading.Event
+) -> int:
     orders = _orders(options, seed)
-    outcomes = _run_all(console, orders, options)
+    outcomes = _run_all(console, orders, options, interrupted)
     status = _report(console, outcomes, options) if outcomes else EXIT_OK
     if len(outcomes) < len(orders):
         of = f"{len(outcomes)} of {len(orders)} runs were done"
@@ -113,7 +116,10 @@ def _orders(options: argparse.Namespace, seed: int) -> list[Order]:
 
 
 def _run_all(
-    console: rich.console.Console, orders: list[Order], options: argparse.Namespace
+    console: rich.console.Console,
+    orders: list[Order],
+    options: argparse.Namespace,
+    interrupted: threading.Event,
 ) -> list[Outcome]:
     """The outcomes of all runs; of those that were done, if somebody interrupts."""
     outcomes: list[Outcome] = []
@@ -128,6 +134,8 @@ def _run_all(
             if options.real and len(orders) > 1:
                 _print_one(console, outcome)  # half a minute and more each: not all at the end
             progress.note(outcome)
+            if interrupted.is_set():
+                break
     return outcomes
 
 

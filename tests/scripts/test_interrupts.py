@@ -26,6 +26,18 @@ def test_held_interrupts_come_at_the_end_and_once():
     assert steps == [[signal.SIGTERM, signal.SIGTERM]]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_is_lost_in_a_destructor_can_be_seen():
+    class Ending:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    with one_interrupt() as interrupted:
+        assert not interrupted.is_set()
+        Ending()
+        assert interrupted.is_set()
+
+
 def test_nothing_is_held_when_nothing_comes():
     former = signal.getsignal(signal.SIGTERM)
     with held_interrupts() as came:

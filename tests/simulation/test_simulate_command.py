@@ -1,5 +1,6 @@
 """The simulator finds bugs that are planted, and says so in a way that helps."""
 
+import contextlib
 import importlib
 import os
 import re
@@ -354,3 +355,14 @@ def test_wrong_usage_is_refused(arguments, capsys):
         simulate(*arguments)
     assert ended.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_a_campaign_ends_with_its_run_when_its_interrupt_was_lost(monkeypatch, capsys):
+    def go_on(order):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        return Outcome(scenario="diamond", seed=order.seed, digest="", cpu_s=1.0)
+
+    monkeypatch.setattr(many.attempt, "__defaults__", (go_on,))
+    assert simulate(DIAMOND, "--seed", "1", "--runs", "1000", "--jobs", "1") == 130
+    assert "interrupted: 1 of 1000 runs were done" in capsys.readouterr().out
