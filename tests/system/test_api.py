@@ -77,7 +77,8 @@ def test_an_agent_is_read_by_everybody_and_changed_by_the_bearers_of_tokens(mesh
         late = asks.ask("DELETE", f"{LISTENERS}?key=api", None, **bearer, **{"If-Match": tag})
         assert late[0] == 412
         assert asks.ask("DELETE", f"{LISTENERS}?key=api", None, **bearer)[0] == 204
-        assert f"DELETE {LISTENERS} by the token of ci: 204" in branch.process.output
+        line = f"DELETE {LISTENERS} by the token of ci: 204"  # written down as the answer leaves
+        wait_until(lambda: line in branch.process.output, "the log says who has changed what")
         assert token not in branch.process.output
 
         # The token is taken out, at once.
