@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from mesh.agent.files import PRIVATE_MODE, AgentFileError, replace_file
-from mesh.escaping import escaped
+from mesh.agent.enrolment.kept_json import read_kept
+from mesh.agent.files import PRIVATE_MODE, replace_file
 from mesh.trust.issuing import Passing
 
 NAME: Final = "invitations.json"
@@ -18,8 +18,8 @@ NAME: Final = "invitations.json"
 MAX_INVITATIONS: Final = 256
 """At one time, used ones included."""
 
-MAX_FILE_BYTES: Final = 1024 * 1024
-"""Four times what so many of the longest take: a certificate has room for what they grant."""
+_WITHOUT: Final = "nobody joins by what was in it then"
+"""What it means that a damaged file is taken away."""
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +57,7 @@ class Invitations:
 
     def __init__(self, data_dir: Path, now_unix_s: float) -> None:
         self._path = data_dir / NAME
-        self._kept = {each.id: each for each in _read(self._path)}
+        self._kept = {each.id: each for each in read_kept(self._path, list[Invitation], without=_WITHOUT)}
         self._forget_expired(now_unix_s)
 
     def add(self, invitation: Invitation, now_unix_s: float) -> None:
@@ -106,19 +106,3 @@ class Invitations:
 
     def _forget_expired(self, now_unix_s: float) -> None:
         self._kept = {key: each for key, each in self._kept.items() if now_unix_s < each.expires}
-
-
-def _read(path: Path) -> list[Invitation]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise AgentFileError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    try:
-        return msgspec.json.decode(data, type=list[Invitation])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AgentFileError(
-            f"{path}: is damaged ({escaped(str(error))}); take it away: nobody joins by what was in it then"
-        ) from None

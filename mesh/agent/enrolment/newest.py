@@ -16,9 +16,9 @@ from actors.messages import agent as agent_messages
 from actors.runtime.reference import AskRef
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.enrolment.asking import routes_of
+from mesh.agent.enrolment.kept_json import read_kept
 from mesh.agent.events import Events, Job
-from mesh.agent.files import PRIVATE_MODE, AgentFileError, replace_file
-from mesh.escaping import escaped
+from mesh.agent.files import PRIVATE_MODE, replace_file
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import display_id
 
@@ -28,7 +28,8 @@ NAME: Final = "newest-certificates.json"
 MAX_AGENTS: Final = 4096
 """Several times a large mesh; the one whose certificate is the oldest is forgotten first."""
 
-MAX_FILE_BYTES: Final = 1024 * 1024
+_WITHOUT: Final = "until agents have been seen again, an older certificate of theirs can be renewed"
+"""What it means that a damaged file is taken away."""
 
 LOOK_S: Final = 60.0
 """How often an issuer looks what others show: whoever has an old certificate comes later."""
@@ -46,7 +47,7 @@ class NewestCertificates:
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / NAME
-        self._begins = _read(self._path)
+        self._begins = read_kept(self._path, dict[str, int], without=_WITHOUT)
         self._is_written = True
 
     def note(self, shown: Iterable[Certificate]) -> None:
@@ -71,23 +72,6 @@ class NewestCertificates:
         """Unix seconds since when a newer certificate of its agent is valid; 0 if none is known."""
         begins = self._begins.get(display_id(certificate.agent_id), 0)
         return begins if begins > certificate.not_before else 0
-
-
-def _read(path: Path) -> dict[str, int]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise AgentFileError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    try:
-        return msgspec.json.decode(data, type=dict[str, int])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AgentFileError(
-            f"{path}: is damaged ({escaped(str(error))}); take it away: until agents have been seen again, "
-            "an older certificate of theirs can be renewed"
-        ) from None
 
 
 class CertificateWatch:
