@@ -19,6 +19,9 @@ from actors.runtime.seam import SocketOptions
 HEADER: Final = struct.Struct(">QIIBI")
 """Of a conversation's bytes: its :class:`Terms`, field by field."""
 
+NUMBER: Final = struct.Struct(">Q")
+"""What the header begins with: it tells whose bytes they are."""
+
 
 class Manner(enum.IntEnum):
     """How the service behaves."""

@@ -49,6 +49,8 @@ class Talks(Protocol):
     records: dict[int, Heard]
     silent: list[Heard]
     """What services heard of clients that have not told their number."""
+    met: Counter[int]
+    """Connections to services that brought bytes of a client, by its number."""
     crashed_at: list[float]
     """When agents were killed."""
     log: Complaints
@@ -57,6 +59,7 @@ class Talks(Protocol):
 def streams_are_whole(mesh: Talks) -> None:
     """No byte that was not sent, no end of stream before all of it, and no actor that crashed."""
     _no_actor_crashed(mesh)
+    _bytes_reach_one_target(mesh)
     for conversation in mesh.conversations:
         _judge(conversation.terms, conversation.heard, "client")
         number = conversation.terms.number
@@ -77,6 +80,13 @@ def _judge(terms: Terms, heard: Heard, side: str) -> None:
 def _no_actor_crashed(mesh: Talks) -> None:
     if mesh.log.crashes:
         raise InvariantError("no actor crashes", mesh.log.crashes[0])
+
+
+def _bytes_reach_one_target(mesh: Talks) -> None:
+    twice = [number for number, count in mesh.met.items() if count > 1]
+    if twice:
+        text = f"bytes of clients {twice[:5]} came by more than one connection to a service"
+        raise InvariantError("bytes reach one target", text)
 
 
 def conversations_end(mesh: MeshWorld, limit_s: float) -> None:

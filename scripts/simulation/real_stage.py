@@ -8,6 +8,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,7 @@ class RealStage:
         self.conversations: list[Conversation] = []
         self.records: dict[int, Heard] = {}
         self.silent: list[Heard] = []
+        self.met: Counter[int] = Counter()
         self.crashed_at: list[float] = []
         self.log = Complaints()
         self.agents: dict[str, RealAgent] = {}
@@ -245,6 +247,7 @@ class RealStage:
                     options=SocketOptions(),
                     records=self.records,
                     silent=self.silent,
+                    met=self.met,
                     host=f"{key}.{name}",
                 )
 

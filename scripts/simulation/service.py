@@ -1,12 +1,13 @@
 """A service of a simulated mesh: it takes every client, and answers as the client's terms say."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from actors.runtime.actor import Actor
 from actors.runtime.seam import Dispatcher, HangUp, SocketOptions, StreamSocket
 from mesh.addresses import SocketAddress
-from scripts.simulation.conversation import HEADER, Heard, Manner, Terms
+from scripts.simulation.conversation import HEADER, NUMBER, Heard, Manner, Terms
 from scripts.simulation.talk import Talk
 
 
@@ -14,10 +15,16 @@ class ServiceTalk(Talk):
     """The service's side: it learns the terms from the header."""
 
     def __init__(
-        self, actor: Actor[Any], socket: StreamSocket, heard: Heard, on_terms: Callable[[Terms, Heard], None]
+        self,
+        actor: Actor[Any],
+        socket: StreamSocket,
+        heard: Heard,
+        met: Counter[int],
+        on_terms: Callable[[Terms, Heard], None],
     ) -> None:
         super().__init__(actor, socket, heard)
         self.head = b""
+        self.met = met
         self.on_terms = on_terms
         self.terms: Terms | None = None
 
@@ -32,7 +39,10 @@ class ServiceTalk(Talk):
     def take(self, data: bytes) -> None:
         """Compare bytes; the first ones say what to compare them with."""
         if self.terms is None:
+            was_known = len(self.head) >= NUMBER.size
             self.head += data
+            if len(self.head) >= NUMBER.size and not was_known:
+                self.met[NUMBER.unpack_from(self.head)[0]] += 1
             if len(self.head) < HEADER.size:
                 return
             number, up, down, manner, turning = HEADER.unpack(self.head[: HEADER.size])
@@ -92,6 +102,7 @@ class Service(Actor[Any]):
         options: SocketOptions,
         records: "dict[int, Heard]",
         silent: "list[Heard]",
+        met: Counter[int],
         host: str,
     ) -> None:
         super().__init__(dispatcher)
@@ -99,6 +110,7 @@ class Service(Actor[Any]):
         self.options = options
         self.records = records
         self.silent = silent
+        self.met = met
         self.host = host
         self.talks: dict[Any, ServiceTalk] = {}
         self.reads = True
@@ -129,7 +141,7 @@ class Service(Actor[Any]):
             client = self.own(socket.accept())
             heard = Heard(host=self.host)
             self.silent.append(heard)
-            self.talks[client] = ServiceTalk(self, client, heard, self._terms_known)
+            self.talks[client] = ServiceTalk(self, client, heard, self.met, self._terms_known)
             client.watch_read(self.reads)
             return
         talk = self.talks[socket]
@@ -148,8 +160,6 @@ class Service(Actor[Any]):
 
     def _terms_known(self, terms: Terms, heard: Heard) -> None:
         self.silent.remove(heard)
-        if terms.number in self.records:
-            heard.wrong = True  # one client, yet two connections to the service
         self.records[terms.number] = heard
         at_once = sum(talk.is_open for talk in self.talks.values())
         self.most_at_once = max(self.most_at_once, at_once)

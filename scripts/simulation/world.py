@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -120,6 +121,8 @@ class MeshWorld:
         """The service's side of each conversation, by number."""
         self.silent: list[Heard] = []
         """Connections to services that have not said what they are."""
+        self.met: Counter[int] = Counter()
+        """Connections to services that brought bytes of a client, by its number."""
         self.crashed_at: list[float] = []
         """When agents were killed."""
         self.conversations: list[Conversation] = []
@@ -317,6 +320,7 @@ class MeshWorld:
             options=options,
             records=self.records,
             silent=self.silent,
+            met=self.met,
             host=host,
         )
         return ref

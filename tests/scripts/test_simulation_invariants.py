@@ -1,5 +1,6 @@
 """What the simulator's invariants accept and what they refuse, on talks made up for it."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from scripts.simulation.real_watch import AgentWatch
 from scripts.simulation.scenario import Expectation
 
 
-def talks(*heard, records=None, silent=(), crashed_at=()):
+def talks(*heard, records=None, silent=(), crashed_at=(), met=()):
     """Clients that heard so, numbered from 0."""
     terms = (Terms(number, up=0, down=1, manner=Manner.AT_ONCE) for number in range(len(heard)))
     conversations = [Conversation(one, Pace(), said) for one, said in zip(terms, heard, strict=True)]
@@ -20,6 +21,7 @@ def talks(*heard, records=None, silent=(), crashed_at=()):
         conversations=conversations,
         records=records or {},
         silent=list(silent),
+        met=Counter(met),
         crashed_at=list(crashed_at),
         log=log,
     )
@@ -58,6 +60,12 @@ def test_a_refused_client_is_not_excused_by_a_killed_service():
 
 def test_a_client_that_left_or_was_met_is_served():
     as_expected(talks(Heard(left=True), Heard(**RESET), records={1: Heard()}), Expectation.SERVED)
+
+
+def test_bytes_of_a_client_reach_one_target():
+    as_expected(talks(Heard(left=True), Heard(left=True), met=[0, 1]), Expectation.WHOLE)
+    with pytest.raises(InvariantError, match=r"bytes of clients \[1\] came by more than one connection"):
+        as_expected(talks(Heard(left=True), Heard(left=True), met=[0, 1, 1]), Expectation.WHOLE)
 
 
 class Process:
