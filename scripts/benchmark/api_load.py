@@ -27,6 +27,7 @@ from scripts.benchmark.command import say
 from scripts.benchmark.processes import Asker, Background, BenchmarkError, usage
 from scripts.benchmark.ways import Way
 from scripts.lab.processes import ROOT, sigterm_unwinds
+from scripts.lab.software import found_at
 
 AGENTS: Final = 3
 ROLES: Final = ("ingress", "transit", "exit")
@@ -172,15 +173,18 @@ def main(words: Sequence[str]) -> int:
     """Measure and report; the exit status is 1 if something failed, whatever the figures are."""
     arguments = parser()
     given = arguments.parse_args(words)
-    tree = given.tree.resolve()
-    if not (tree / "mesh").is_dir():
-        arguments.error(f"{tree}: expected a checkout of this project, with a folder mesh")
+    try:
+        software = found_at(given.tree)
+    except ValueError as error:
+        arguments.error(str(error))
     try:
         with (
             sigterm_unwinds(),
             tempfile.TemporaryDirectory(prefix="mesh-bench-api-") as text,
             ways.servers() as services,
-            chain.mesh(services, Path(text) / "mesh", places=chain.chain_of(AGENTS), tree=tree) as way,
+            chain.mesh(
+                services, Path(text) / "mesh", places=chain.chain_of(AGENTS), software=software
+            ) as way,
         ):
             print(HEADINGS, flush=True)
             for title, keeps_alive in (("one connection", True), ("a connection each", False)):

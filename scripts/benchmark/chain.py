@@ -12,7 +12,7 @@ from scripts.benchmark.processes import HERE, Place, Process, free_ports, wait_f
 from scripts.benchmark.ways import CROWD_ADDRESSES, Servers, Way
 from scripts.lab.agent_processes import PROGRAM, write_config
 from scripts.lab.keys import init_mesh
-from scripts.lab.processes import ROOT, python
+from scripts.lab.software import OURS, Software
 
 MOST_AGENTS: Final = 5
 
@@ -31,20 +31,20 @@ class Members:
         folder: where their keys, configurations and logs go; made here.
         places: where each of them runs.
         event_loop: which one they run on; nothing leaves it to the environment and to what is installed.
-        tree: the checkout whose agents run.
+        software: whose agents run.
     """
 
     def __init__(
-        self, folder: Path, places: Sequence[Place], event_loop: str = "", tree: Path = ROOT
+        self, folder: Path, places: Sequence[Place], event_loop: str = "", software: Software = OURS
     ) -> None:
         self._folder = folder
         self._places = places
-        self._tree = tree
-        self._environment = {"PYTHONPATH": str(tree)}
+        self._software = software
+        self._environment = dict(software.environment)
         if event_loop:
             self._environment[EVENT_LOOP_VARIABLE] = event_loop
         self.names = [f"agent{number + 1}" for number in range(len(places))]
-        self._authority = init_mesh(folder, [f"{name}:all" for name in self.names], tree)
+        self._authority = init_mesh(folder, [f"{name}:all" for name in self.names], software)
         ports = free_ports(2 * len(places))
         self._peer_ports = ports[: len(places)]
         self.http_ports: Final = ports[len(places) :]
@@ -65,8 +65,9 @@ class Members:
         }
         path = self.config(number)
         write_config(path, config)
-        command = [*self._places[number].prefix, *python(*PROGRAM, path)]
-        return Process(command, self._folder / f"{name}.log", cwd=self._tree, environment=self._environment)
+        command = [*self._places[number].prefix, *self._software.command(*PROGRAM, path)]
+        log = self._folder / f"{name}.log"
+        return Process(command, log, cwd=self._software.folder, environment=self._environment)
 
     def config(self, number: int) -> Path:
         """The configuration of agent ``number``, once it has been started."""
@@ -78,7 +79,12 @@ class Members:
 
 @contextlib.contextmanager
 def mesh(
-    services: Servers, folder: Path, *, places: Sequence[Place], event_loop: str = "", tree: Path = ROOT
+    services: Servers,
+    folder: Path,
+    *,
+    places: Sequence[Place],
+    event_loop: str = "",
+    software: Software = OURS,
 ) -> Iterator[Way]:
     """A chain of agents: the first has the listeners, the last the endpoints, each dials the next."""
     targets = {"bulk": f"127.0.0.1:{services.bulk_port}", "echo": f"127.0.0.1:{services.echo_port}"}
@@ -87,7 +93,7 @@ def mesh(
             targets[f"crowd{number}"] = f"{address}:{services.crowd_port}"
     ports = dict(zip(targets, free_ports(len(targets)), strict=True))
     listeners = {key: f"127.0.0.1:{port}" for key, port in ports.items()}
-    members = Members(folder, places, event_loop, tree)
+    members = Members(folder, places, event_loop, software)
     last = len(places) - 1
     with contextlib.ExitStack() as stack:
         processes = {}

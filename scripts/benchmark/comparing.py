@@ -2,6 +2,7 @@
 
     python scripts/compare.py ../before .                              all measures, 20 rounds
     python scripts/compare.py ../before . --measures connect --rounds 60
+    python scripts/compare.py . ~/compiled/bin/python                  the package there and this one
 
 Each round measures every tree once and begins with another one than the round before. The table has the ratio
 of each other tree to the first: the median of the rounds with its quartiles, and that of the best rounds of
@@ -20,10 +21,12 @@ from typing import Final
 from scripts import arguments as values
 from scripts.benchmark import chain, ways
 from scripts.benchmark.command import say
+from scripts.benchmark.load_clients import PING_WARM_UP
 from scripts.benchmark.measures import GIB, MANY, MIB, client
 from scripts.benchmark.processes import BenchmarkError, usage
 from scripts.benchmark.ways import Way
 from scripts.lab.processes import ROOT, sigterm_unwinds
+from scripts.lab.software import found_at
 
 AGENTS: Final = 3
 CONNECTIONS: Final = 300
@@ -41,7 +44,7 @@ def _connect(way: Way) -> dict[str, float]:
 
 def _ping(way: Way) -> dict[str, float]:
     done, cpu_s = _with_cpu(way, "ping", "--rounds", str(PINGS))
-    return {"ping-pong, p50": done["p50_us"], "ping-pong, CPU": cpu_s / PINGS * 1e6}
+    return {"ping-pong, p50": done["p50_us"], "ping-pong, CPU": cpu_s / (PINGS + PING_WARM_UP) * 1e6}
 
 
 def _bulk(way: Way, title: str, *options: str) -> dict[str, float]:
@@ -78,7 +81,9 @@ def compare(trees: Sequence[Path], measures: Sequence[str], rounds: int) -> Samp
         running = []
         for number, tree in enumerate(trees):
             say(f"starting {tree}")
-            agents = chain.mesh(services, Path(text) / str(number), places=chain.chain_of(AGENTS), tree=tree)
+            folder = Path(text) / str(number)
+            places = chain.chain_of(AGENTS)
+            agents = chain.mesh(services, folder, places=places, software=found_at(tree))
             running.append(stack.enter_context(agents))
         for number in range(-1, rounds):  # the one before the first warms up
             say(f"round {number + 1} of {rounds}")
@@ -130,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="TREE",
-        help="a checkout, the first being the base; one alone is the base of this one",
+        help="a checkout, or a Python that has the package; the first is the base, one alone this one's",
     )
     arguments.add_argument(
         "--rounds", type=values.whole(1), default=ROUNDS, help=f"{ROUNDS} unless it is given"
@@ -146,12 +151,14 @@ def main(words: Sequence[str]) -> int:
     """Compare and report; the exit status is 1 if something failed, whatever the ratios are."""
     arguments = parser()
     given = arguments.parse_args(words)
-    trees = [tree.resolve() for tree in given.trees]
+    trees = given.trees
     if len(trees) == 1:
         trees.append(ROOT)
-    for tree in trees:
-        if not (tree / "mesh").is_dir():
-            arguments.error(f"{tree}: expected a checkout of this project, with a folder mesh")
+    try:
+        for tree in trees:
+            found_at(tree)
+    except ValueError as error:
+        arguments.error(str(error))
     try:
         with sigterm_unwinds():
             samples = compare(trees, given.measures, given.rounds)

@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
 def run(given: argparse.Namespace) -> dict[str, float] | None:
     """Run one load; what it measured, ``None`` where it has talked to its parent itself."""
     port = given.ports[0]
+    address = given.addresses[0]
     match given.load:
         case "serve":
             return serve(given.kind, given.addresses)
@@ -49,17 +50,18 @@ def run(given: argparse.Namespace) -> dict[str, float] | None:
         case "wait":
             return clients.wait(port, seconds=given.seconds)
         case "listens":
-            return clients.listens(given.addresses[0], port, seconds=given.seconds)
+            return clients.listens(address, port, seconds=given.seconds)
         case "ping":
-            return clients.ping(port, rounds=given.rounds, seconds=given.seconds)
+            return clients.ping(address, port, rounds=given.rounds, seconds=given.seconds)
         case "connect":
-            return clients.connect_in_turn(port, rounds=given.rounds, seconds=given.seconds)
+            return clients.connect_in_turn(address, port, rounds=given.rounds, seconds=given.seconds)
         case "connect-at-once":
             return clients.connect_at_once(
                 port, rounds=given.rounds, width=given.connections, seconds=given.seconds
             )
         case _:
             return clients.bulk(
+                address,
                 port,
                 up=given.up,
                 connections=given.connections,

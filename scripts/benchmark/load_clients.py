@@ -15,7 +15,11 @@ from typing import Final
 
 from scripts.benchmark.load_servers import CHUNK_BYTES, COUNT, HEADER
 
+LOOPBACK: Final = "127.0.0.1"
 PING_BYTES: Final = 64
+PING_WARM_UP: Final = 20
+"""Rounds of a ping-pong that no clock sees."""
+
 HOLD_BATCH: Final = 64
 """Connections opened together where only their number matters: no more are ever half-open."""
 
@@ -49,8 +53,8 @@ class _BulkClient:
     _buffer = memoryview(bytearray(CHUNK_BYTES))
     _data = memoryview(os.urandom(CHUNK_BYTES))
 
-    def __init__(self, port: int, byte_count: int, *, up: bool) -> None:
-        self.socket = _connected(port)
+    def __init__(self, port: int, byte_count: int, *, up: bool, address: str = LOOPBACK) -> None:
+        self.socket = _connected(port, address=address)
         self._up = up
         self._left = byte_count
         self._total = byte_count
@@ -93,9 +97,12 @@ class _BulkClient:
         return True
 
 
-def bulk(port: int, *, up: bool, connections: int, byte_count: int, seconds: float) -> dict[str, float]:
+def bulk(
+    address: str, port: int, *, up: bool, connections: int, byte_count: int, seconds: float
+) -> dict[str, float]:
     """Move ``byte_count`` in all over so many connections, or give up after ``seconds``; how long it took."""
-    clients = [_BulkClient(port, byte_count // connections, up=up) for _ in range(connections)]
+    each = byte_count // connections
+    clients = [_BulkClient(port, each, up=up, address=address) for _ in range(connections)]
     by_descriptor = {client.socket.fileno(): client for client in clients}
     epoll = select.epoll()
     began = time.perf_counter()
@@ -113,14 +120,14 @@ def bulk(port: int, *, up: bool, connections: int, byte_count: int, seconds: flo
             if done:
                 epoll.unregister(descriptor)
                 del by_descriptor[descriptor]
-    return {"seconds": time.perf_counter() - began, "byte_count": byte_count // connections * connections}
+    return {"seconds": time.perf_counter() - began, "byte_count": each * connections}
 
 
-def ping(port: int, *, rounds: int, seconds: float) -> dict[str, float]:
+def ping(address: str, port: int, *, rounds: int, seconds: float) -> dict[str, float]:
     """Send 64 bytes and wait for them, over and over: percentiles in microseconds."""
     message = os.urandom(PING_BYTES)
-    with _connected(port) as client:
-        for _ in range(20):
+    with _connected(port, address=address) as client:
+        for _ in range(PING_WARM_UP):
             _ping_once(client, message)
         until = time.perf_counter() + seconds
         taken = []
@@ -130,13 +137,13 @@ def ping(port: int, *, rounds: int, seconds: float) -> dict[str, float]:
     return _percentiles(taken)
 
 
-def connect_in_turn(port: int, *, rounds: int, seconds: float) -> dict[str, float]:
+def connect_in_turn(address: str, port: int, *, rounds: int, seconds: float) -> dict[str, float]:
     """Connect, send 64 bytes, wait for them, close, over and over: percentiles in microseconds."""
     message = os.urandom(PING_BYTES)
     until = time.perf_counter() + seconds
     taken = []
     while len(taken) < rounds and (began := time.perf_counter()) < until:
-        with _connected(port) as client:
+        with _connected(port, address=address) as client:
             _ping_once(client, message)
             taken.append(time.perf_counter() - began)
     return _percentiles(taken)
@@ -246,7 +253,9 @@ def listens(address: str, port: int, *, seconds: float) -> dict[str, float]:
     raise Stalled(f"nothing listens on {address}:{port} within {seconds:g} s")
 
 
-def _connected(port: int, source: str = "", *, timeout_s: float = TIMEOUT_S) -> socket.socket:
+def _connected(
+    port: int, source: str = "", *, address: str = LOOPBACK, timeout_s: float = TIMEOUT_S
+) -> socket.socket:
     client = socket.socket()
     try:
         client.settimeout(timeout_s)
@@ -254,7 +263,7 @@ def _connected(port: int, source: str = "", *, timeout_s: float = TIMEOUT_S) -> 
             # The port is chosen when it connects, so that one port serves several destinations.
             client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             client.bind((source, 0))
-        client.connect(("127.0.0.1", port))
+        client.connect((address, port))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         client.close()

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from scripts.benchmark.load_clients import PING_WARM_UP
 from scripts.benchmark.processes import Background, BenchmarkError, measure, usage
 from scripts.benchmark.results import Results
 from scripts.benchmark.ways import Way
@@ -159,9 +160,13 @@ class Rounds:
                 keep[f"cpu_{direction}"] = spent / (done["byte_count"] / GIB)
 
     def _ping(self, name: str, way: Way) -> None:
-        with self._samples.of(name, "ping_p50", "ping_p99") as keep:
+        with self._samples.of(name, "ping_p50", "ping_p99", *(["ping_cpu"] if way.pids else [])) as keep:
+            before = usage(way.pids.values()).cpu_s
             done = self._pings(way)
+            spent = usage(way.pids.values()).cpu_s - before
             keep["ping_p50"], keep["ping_p99"] = done["p50_us"], done["p99_us"]
+            if way.pids:
+                keep["ping_cpu"] = spent / (done["count"] + PING_WARM_UP) * 1e6
 
     def _pings(self, way: Way) -> dict[str, float]:
         return client(way, "ping", "--rounds", "1000000", seconds=self._effort.ping_s)
@@ -209,7 +214,8 @@ class Rounds:
 def client(way: Way, load: str, *options: str, seconds: float = LIMIT_S) -> dict[str, float]:
     """Run one load through ``way``: bulk to the one endpoint, all else to the other."""
     port = way.bulk_port if load == "bulk" else way.echo_port
-    return measure(load, "--port", str(port), *options, seconds=seconds, place=way.place)
+    where = ["--addresses", way.address, "--port", str(port)]
+    return measure(load, *where, *options, seconds=seconds, place=way.place)
 
 
 @contextlib.contextmanager

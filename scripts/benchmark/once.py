@@ -1,6 +1,7 @@
 """What is measured once in a run: idle connections and what they cost, idle agents, the start, a command."""
 
 import contextlib
+import os
 import resource
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ from scripts.benchmark.processes import (
     wait_for_echo,
 )
 from scripts.benchmark.ways import Servers, Way
-from scripts.lab.processes import ROOT, python
+from scripts.lab.software import Software
 
 SETTLE_S: Final = 0.5
 """Between opening idle connections and looking at the memory: last acknowledgements, freed buffers."""
@@ -108,14 +109,17 @@ class Once:
         return done["p50_us"], count / opened_s
 
 
-def idle(folder: Path, effort: Effort, samples: Samples) -> None:
-    """The CPU time of an agent with three peers that does nothing, and how long it takes to ask how it is."""
+def idle(folder: Path, name: str, software: Software, effort: Effort, samples: Samples) -> None:
+    """The CPU time of an agent with three peers that does nothing, and how long it takes to ask how it is.
+
+    The way is called ``name``, and ``software``'s agents run.
+    """
     with (
-        samples.guard("agent", "idle"),
-        samples.of("agent", "idle_cpu", "status") as keep,
+        samples.guard(name, "idle"),
+        samples.of(name, "idle_cpu", "status") as keep,
         contextlib.ExitStack() as stack,
     ):
-        members = Members(folder, chain.chain_of(PEERS + 1))
+        members = Members(folder, chain.chain_of(PEERS + 1), software=software)
         port = free_ports(1)[0]
         target = free_ports(1)[0]  # nobody listens there, and nobody asks
         started = []
@@ -132,40 +136,61 @@ def idle(folder: Path, effort: Effort, samples: Samples) -> None:
         time.sleep(effort.idle_s)
         spent = usage([started[0].pid]).cpu_s - before
         keep["idle_cpu"] = spent / (time.monotonic() - began) * 100
-        keep["status"] = statistics.median(_status_s(members.config(0)) for _ in range(effort.starts))
+        keep["status"] = statistics.median(
+            _status_s(members.config(0), software) for _ in range(effort.starts)
+        )
 
 
-def _status_s(config: Path) -> float:
+def _status_s(config: Path, software: Software) -> float:
     """Seconds that the command takes at an agent that answers; until it does, it is asked anew."""
-    command = python("-m", "mesh.agent.entry", "status", "--config", config)
+    command = software.command("-m", software.client, "status", "--config", config)
+    environment = {**os.environ, **software.environment}
     deadline = time.perf_counter() + READY_TIMEOUT_S
     while True:
         began = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, timeout=READY_TIMEOUT_S)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            check=False,
+            cwd=software.folder,
+            env=environment,
+            timeout=READY_TIMEOUT_S,
+        )
         if not done.returncode:
             return time.perf_counter() - began
         if began > deadline:
             raise BenchmarkError(f"mesh status: {done.stderr.decode().strip()}")
 
 
-def start(services: Servers, folder: Path, effort: Effort, samples: Samples) -> None:
-    """From the start of an agent's process to the first answer through its listener."""
+def start(
+    services: Servers, folder: Path, meshes: Mapping[str, Software], effort: Effort, samples: Samples
+) -> None:
+    """From the start of an agent's process to the first answer through its listener.
+
+    The agents of all of ``meshes`` take turns; each is a way of that name.
+    """
+    folder.mkdir()
+    for number in range(effort.starts):
+        for name, software in meshes.items():
+            _start(services, folder / f"{name}{number}", name, software, samples)
+
+
+def _start(services: Servers, folder: Path, name: str, software: Software, samples: Samples) -> None:
     folder.mkdir()
     target = {"echo": f"127.0.0.1:{services.echo_port}"}
-    for number in range(effort.starts):
-        port, other_port = free_ports(2)
-        here, there = ({"echo": f"127.0.0.1:{one}"} for one in (port, other_port))
-        with samples.guard("agent", "start, alone"), samples.of("agent", "start_alone") as keep:
-            alone = Members(folder / f"alone{number}", chain.chain_of(1))
-            keep["start_alone"] = _until_served(port, alone, Forwards(target, here))
-        with samples.guard("agent", "start, joining"), samples.of("agent", "start_joining") as keep:
-            pair = Members(folder / f"pair{number}", chain.chain_of(2))
-            running = pair.start(1, Forwards(target, there))
-            try:
-                wait_for_echo(other_port, [running])
-                keep["start_joining"] = _until_served(port, pair, Forwards({}, here), [1])
-            finally:
-                running.stop()
+    port, other_port = free_ports(2)
+    here, there = ({"echo": f"127.0.0.1:{one}"} for one in (port, other_port))
+    with samples.guard(name, "start, alone"), samples.of(name, "start_alone") as keep:
+        alone = Members(folder / "alone", chain.chain_of(1), software=software)
+        keep["start_alone"] = _until_served(port, alone, Forwards(target, here))
+    with samples.guard(name, "start, joining"), samples.of(name, "start_joining") as keep:
+        pair = Members(folder / "pair", chain.chain_of(2), software=software)
+        running = pair.start(1, Forwards(target, there))
+        try:
+            wait_for_echo(other_port, [running])
+            keep["start_joining"] = _until_served(port, pair, Forwards({}, here), [1])
+        finally:
+            running.stop()
 
 
 def _until_served(port: int, members: Members, forwards: Forwards, dials: Sequence[int] = ()) -> float:

@@ -1,11 +1,12 @@
 """What the benchmark found: samples in; medians, ranges, ratios and standings out."""
 
 import statistics
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from scripts.benchmark.figures import BARS, COMPARED, METRICS, Bar, Standing, standing
+from scripts.benchmark.figures import BARS, COMPARED, COMPILED, METRICS, Bar, Standing, standing
 
 
 class Results(msgspec.Struct):
@@ -59,7 +60,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def verdicts(results: Results) -> list[Verdict]:
     """Each figure that has a bar, beside it."""
     found = []
-    for bar in BARS:
+    for bar in _bars(results):
         if bar.against:
             values = results.ratios(bar.way, bar.against, bar.metric)
         else:
@@ -70,6 +71,15 @@ def verdicts(results: Results) -> list[Verdict]:
         else:
             found.append(Verdict(bar, None, None, None, Standing.NOT_MEASURED))
     return found
+
+
+def _bars(results: Results) -> Iterator[Bar]:
+    """All; and again for those ways that have been measured compiled."""
+    for bar in BARS:
+        yield bar
+        way = bar.way + COMPILED
+        if bar.metric in results.samples.get(way, {}):
+            yield msgspec.structs.replace(bar, title=f"{bar.title}, compiled", way=way)
 
 
 def as_json(results: Results) -> dict[str, Any]:

@@ -4,10 +4,11 @@ The kernel's netem emulates where it can; elsewhere a process carries every pack
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +16,18 @@ from scripts.benchmark import chain, ssh, ways
 from scripts.benchmark.figures import NETWORKS, Network
 from scripts.benchmark.measures import Effort, Samples, client
 from scripts.benchmark.processes import BenchmarkError, Place, Wire, command
-from scripts.benchmark.ways import Opener, Way
+from scripts.benchmark.ways import Chosen, Opener, Way
+from scripts.lab.software import Software
 
-CARRIED: Final = ("socat-3", "ssh-J", "mesh-3")
+OTHERS: Final = ("plain", "socat-3", "ssh-J")
+"""Carried beside the meshes. Plain TCP has one connection end to end: the host between forwards packets."""
+
 HOSTS: Final = 3
 PING_ROUNDS: Final = 15
 NETEM_PACKETS: Final = 100_000
 """That netem holds, those on their way included: more than a round trip's worth of any network here."""
 
+FORWARDING: Final = "/proc/sys/net/ipv4/ip_forward"
 TUN: Final = Path("/dev/net/tun")
 QUEUE_PACKETS: Final = 10_000
 """That an interface holds for the process that carries them."""
@@ -101,64 +106,92 @@ def places(network: Network, *, by_kernel: bool) -> Iterator[tuple[Place, ...]]:
                 if by_kernel:
                     command(["tc", "-n", name, *netem(device, network)])
             addresses.append(f"10.77.{number}.2")
+        _lead_through(names)
         yield tuple(
             Place(("ip", "netns", "exec", name), address)
             for name, address in zip(names, addresses, strict=True)
         )
 
 
+def _lead_through(names: Sequence[str]) -> None:
+    """Let packets go from the first host to the last over the one between."""
+    first, between, last = names
+    command(["ip", "netns", "exec", between, "sh", "-c", f"echo 1 > {FORWARDING}"])
+    command(["ip", "-n", first, "route", "add", "10.77.1.0/24", "via", "10.77.0.2"])
+    command(["ip", "-n", last, "route", "add", "10.77.0.0/24", "via", "10.77.1.1"])
+
+
 def take(
-    folder: Path, names: Sequence[str], effort: Effort, samples: Samples, say: Callable[[str], None]
+    folder: Path,
+    networks: Mapping[str, Network],
+    chosen: Chosen,
+    effort: Effort,
+    *,
+    samples: Samples,
+    say: Callable[[str], None],
 ) -> None:
-    """Bulk and ping-pong through each emulated network."""
+    """Bulk, ping-pong and connections through each of ``networks``, as it says."""
     reason = missing()
     if reason is not None:
         samples.results.skipped["wan"] = reason
         return
     gone = {"ssh-J": ssh.ssh_missing(), "socat-3": ways.socat_missing()}
-    wanted = [name for name in CARRIED if name in names and not gone.get(name)]
+    wanted = [name for name in OTHERS if name in chosen.names and not gone.get(name)]
     for name, why in gone.items():
-        if name in names and why:
+        if name in chosen.names and why:
             samples.results.skipped[name] = why
     by_kernel = has_netem()
     emulated = "the kernel's netem" if by_kernel else "a process that carries every packet (no netem here)"
     samples.results.note(f"wan: emulated by {emulated}")
     folder.mkdir()
-    for short, network in NETWORKS.items():
+    for short, network in networks.items():
         say(f"wan: {network.title}")
         with samples.guard("wan", network.title), places(network, by_kernel=by_kernel) as hosts:
-            _through(folder / short, hosts, wanted, effort, samples)
+            _through(folder / short, hosts, wanted, chosen.chains, rounds=effort.wan_rounds, samples=samples)
 
 
 def _through(
-    folder: Path, hosts: tuple[Place, ...], wanted: Sequence[str], effort: Effort, samples: Samples
+    folder: Path,
+    hosts: tuple[Place, ...],
+    others: Sequence[str],
+    chains: Mapping[str, Software],
+    *,
+    rounds: int,
+    samples: Samples,
 ) -> None:
     folder.mkdir()
     short = folder.name
     with ways.servers(hosts[-1]) as services, contextlib.ExitStack() as stack:
         openers: dict[str, Opener] = {
+            "plain": lambda: ways.plain(services, hosts[0]),
             "socat-3": lambda: ways.socat(services, folder / "socat-3", places=hosts),
             "ssh-J": lambda: ssh.ssh(services, folder / "ssh-J", jump=True, cipher=ssh.AES, places=hosts),
-            "mesh-3": lambda: chain.mesh(services, folder / "mesh-3", places=hosts),
         }
+        ways_wanted = {name: openers[name] for name in others}
+        for name, software in chains.items():
+            ways_wanted[name] = functools.partial(
+                chain.mesh, services, folder / name, places=hosts, software=software
+            )
         opened = {}
-        for name in wanted:
+        for name, opener in ways_wanted.items():
             with samples.guard(name, short):
-                opened[name] = stack.enter_context(openers[name]())
-        for number in range(effort.wan_rounds):
+                opened[name] = stack.enter_context(opener())
+        for number in range(rounds):
             for name, way in opened.items():
                 with samples.guard(name, f"{short}, round {number + 1}"):
                     _sample(name, way, short, samples)
 
 
 def _sample(name: str, way: Way, short: str, samples: Samples) -> None:
-    byte_count = str(NETWORKS[short].byte_count)
-    with samples.of(name, f"{short}_ping") as keep:
-        keep[f"{short}_ping"] = client(way, "ping", "--rounds", str(PING_ROUNDS))["p50_us"] / 1000
-    for direction in ("up", "down"):
+    network = NETWORKS[short]
+    for load, rounds in (("ping", PING_ROUNDS), ("connect", network.connections)):
+        if rounds:
+            with samples.of(name, f"{short}_{load}") as keep:
+                keep[f"{short}_{load}"] = client(way, load, "--rounds", str(rounds))["p50_us"] / 1000
+    for direction in ("up", "down") if network.byte_count else ():
         with samples.of(name, f"{short}_{direction}") as keep:
             options = ["--up"] if direction == "up" else []
-            done = client(way, "bulk", *options, "--bytes", byte_count)
+            done = client(way, "bulk", *options, "--bytes", str(network.byte_count))
             keep[f"{short}_{direction}"] = done["byte_count"] / done["seconds"] / 1e6
 
 

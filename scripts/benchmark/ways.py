@@ -9,9 +9,13 @@ from typing import Final
 import msgspec
 
 from scripts.benchmark.processes import HERE, Place, Process, Server, free_ports, wait_for_echo
+from scripts.lab.software import OURS, Software
 
 CROWD_ADDRESSES: Final = ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
 """Where the crowd's service listens: each address has ports of its own for the agent that connects to it."""
+
+CHAIN: Final = "mesh-3"
+"""The way of three agents of this checkout."""
 
 SOCAT_BYTES: Final = 256 * 1024
 """For one system call, as in the agents."""
@@ -28,9 +32,25 @@ class Way(msgspec.Struct, frozen=True):
     """Where thousands of connections may be opened; none where the way is not meant for so many."""
     place: Place = HERE
     """Where its clients run."""
+    address: str = HERE.address
+    """What they connect to for bulk, ping-pong and connections one after another."""
     process_per_connection: bool = False
     http_ports: Mapping[str, int] = {}
     """Role to the port where an agent is asked how it is."""
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The ways that a run measures."""
+
+    names: Sequence[str]
+    """Of those that are always there."""
+    beside: Mapping[str, Software]
+    """Three agents of other software each, by name."""
+
+    @property
+    def chains(self) -> dict[str, Software]:
+        """All with three agents on the usual event loop, by name."""
+        return ({CHAIN: OURS} if CHAIN in self.names else {}) | dict(self.beside)
 
 
 Opener = Callable[[], "contextlib.AbstractContextManager[Way]"]
@@ -43,28 +63,32 @@ class Servers(msgspec.Struct, frozen=True):
     echo_port: int
     crowd_port: int = 0
     """Of the echo service for thousands of connections, on every one of ``CROWD_ADDRESSES``."""
+    place: Place = HERE
+    """Where they run; all but the crowd's listen on its address and on loopback."""
 
 
 @contextlib.contextmanager
 def servers(place: Place = HERE) -> Iterator[Servers]:
     """The load servers."""
+    near = sorted({HERE.address, place.address})
     with contextlib.ExitStack() as stack:
         started = []
         for kind, addresses in (
-            ("bulk", ("127.0.0.1",)),
-            ("echo", ("127.0.0.1",)),
+            ("bulk", near),
+            ("echo", near),
             ("echo", CROWD_ADDRESSES),
         ):
             server = Server(kind, place, addresses)
             stack.callback(server.stop)
             started.append(server.port)
-        yield Servers(*started)
+        bulk_port, echo_port, crowd_port = started
+        yield Servers(bulk_port, echo_port, crowd_port, place)
 
 
 @contextlib.contextmanager
-def plain(services: Servers) -> Iterator[Way]:
-    """No tunnel at all."""
-    yield Way(services.bulk_port, services.echo_port)
+def plain(services: Servers, place: Place = HERE) -> Iterator[Way]:
+    """No tunnel at all, from ``place`` to the services."""
+    yield Way(services.bulk_port, services.echo_port, place=place, address=services.place.address)
 
 
 def socat_missing() -> str | None:

@@ -1,32 +1,31 @@
 """Keys and certificates of a whole mesh, as ``mesh init`` makes them."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lab.processes import ROOT, python
+from scripts.lab.software import OURS, Software
 
 
-def init_mesh(folder: Path, agents: Sequence[str], tree: Path = ROOT) -> str:
+def init_mesh(folder: Path, agents: Sequence[str], software: Software = OURS) -> str:
     """Let ``mesh init`` make ``folder`` with a folder for each agent; the authority's public key.
 
     Args:
         folder: not there yet.
         agents: names, each with its rights, as in ``relay:relay``.
-        tree: whose ``mesh init``; this checkout's unless another is given.
+        software: whose ``mesh init``; this checkout's unless another is given.
 
     Raises:
         RuntimeError: it failed; with what it wrote.
     """
-    program = "mesh.agent.entry"
-    if not (tree / "mesh/agent/entry.py").exists():  # a tree from before rights had to be asked for
-        program = "mesh"
+    if software.client == "mesh":  # a tree from before rights had to be asked for
         agents = [agent.partition(":")[0] for agent in agents]
-    command = python("-m", program, "init", folder.resolve(), "--agents", ",".join(agents))
     done = subprocess.run(
-        list(map(str, command)),
+        software.command("-m", software.client, "init", folder.resolve(), "--agents", ",".join(agents)),
         check=False,
-        cwd=tree,
+        cwd=software.folder,
+        env={**os.environ, **software.environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

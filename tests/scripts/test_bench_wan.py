@@ -6,6 +6,7 @@ import pytest
 
 from scripts.benchmark import processes, wan, ways
 from scripts.benchmark.figures import NETWORKS, Network
+from scripts.benchmark.measures import client
 from scripts.benchmark.wire import MIN_QUEUE_BYTES, Direction
 
 SLOW = 8000.0
@@ -85,5 +86,8 @@ def test_a_way_through_an_emulated_network_takes_its_round_trips(tmp_path, loss)
         pinged = processes.measure("ping", "--rounds", "5", *port, seconds=30.0, place=way.place)
         bulk = ["--bytes", "1000000", "--port", str(way.bulk_port)]
         moved = processes.measure("bulk", *bulk, seconds=30.0, place=way.place)
+        with ways.plain(services, hosts[0]) as direct:
+            connected = client(direct, "connect", "--rounds", "3")
     assert pinged["p50_us"] >= 20_000  # two links
     assert moved["byte_count"] == 1_000_000
+    assert connected["p50_us"] >= 40_000  # to connect, and to ask, with nobody between

@@ -9,6 +9,7 @@ from scripts.benchmark.measures import Rounds, Samples
 from scripts.benchmark.once import Once, idle, most_connections, start
 from scripts.benchmark.results import Results
 from scripts.benchmark.ways import Way
+from scripts.lab.software import OURS
 from tests.scripts.test_bench_load import TINY
 
 
@@ -81,7 +82,7 @@ def test_each_round_measures_the_mesh(meshes, measure):
     expected = {
         "bulk": {"bulk_up", "bulk_down", "cpu_up", "cpu_down"},
         "many": {"bulk_up_16", "bulk_down_16"},
-        "ping": {"ping_p50", "ping_p99"},
+        "ping": {"ping_p50", "ping_p99", "ping_cpu"},
         "busy": {"busy_p50", "busy_p99", "busy_bulk"},
         "connect": {"connect_p50", "connect_p99"},
         "at-once": {"connect_rate", "connect_cpu"},
@@ -116,8 +117,8 @@ def test_an_idle_agent_and_its_start(tmp_path, monkeypatch):
     monkeypatch.setattr("scripts.benchmark.once.CALM_S", 0.0)
     results = Results()
     with ways.servers() as services:
-        start(services, tmp_path / "start", TINY, Samples(results))
-    idle(tmp_path / "idle", TINY, Samples(results))
+        start(services, tmp_path / "start", {"agent": OURS}, TINY, Samples(results))
+    idle(tmp_path / "idle", "agent", OURS, TINY, Samples(results))
     assert figures(results, "agent") == {"start_alone", "start_joining", "idle_cpu", "status"}
     assert results.samples["agent"]["start_alone"][0] > 0.01
 
