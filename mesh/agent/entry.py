@@ -2,6 +2,7 @@
 
 import sys
 
+from mesh.agent.importing import importing
 from mesh.agent.platform import require_linux
 
 
@@ -12,7 +13,8 @@ def main() -> None:
         from mesh.agent.connect_command import connect  # noqa: PLC0415 -- the others are not needed then
 
         connect(args=sys.argv[2:], prog_name="mesh connect")
-    from mesh.agent.cli import main as command  # noqa: PLC0415 -- parts of it exist on Linux only
+    with importing():
+        from mesh.agent.cli import main as command  # noqa: PLC0415 -- parts of it exist on Linux only
 
     command(prog_name="mesh")
 

@@ -22,7 +22,7 @@ from mesh.agent.dashboard.status import StatusSource
 from mesh.agent.dashboard.tls import TlsFiles
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
-from mesh.agent.software import software_version
+from mesh.agent.software import VERSION
 from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.config.loading import NOTHING_WRITTEN, Written
 from mesh.config.rules import is_for_this_machine
@@ -59,7 +59,7 @@ class HttpSide:
         """What shows ``status``; to be served. ``meters`` count who is refused."""
         hosts = () if self._section is None else self._section.allowed_hosts
         self._meters = meters or Meters()
-        self._app = DashboardApp(status, version=software_version(), allowed_hosts=hosts, meters=self._meters)
+        self._app = DashboardApp(status, version=VERSION, allowed_hosts=hosts, meters=self._meters)
         return self._app
 
     def serve(

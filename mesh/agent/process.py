@@ -58,7 +58,7 @@ from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
 from mesh.agent.reload import Reloader
 from mesh.agent.saved_services import read_saved
-from mesh.agent.software import software_version
+from mesh.agent.software import VERSION
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
@@ -148,7 +148,7 @@ def _run(
         control = stack.enter_context(contextlib.closing(ControlDoor(config.agent.data_dir)))
         audit = stack.enter_context(contextlib.closing(AuditLog(config.agent.data_dir, config.audit, meters)))
         own = {"agent": credentials.certificate.name, "id": display_id(credentials.identity.id)}
-        audit.note(AuditKind.STARTED, {**own, "version": software_version()})
+        audit.note(AuditKind.STARTED, {**own, "version": VERSION})
         stack.callback(audit.note, AuditKind.STOPPED, own)
         door = stack.enter_context(contextlib.closing(MeshDoor(audit)))
         stack.callback(events.abandon_jobs)  # else the door would wait for who asked for them
@@ -171,7 +171,7 @@ def _run(
                 trust=credentials.trust,
                 config=config,
                 descriptor_limit=limit,
-                software=software_version(),
+                software=VERSION,
                 serve_control=door,
                 serve_enrolment=desk,
                 keep_revocations=lambda known: events.put(Job(lambda: revocations.keep(known))),

@@ -1,15 +1,13 @@
 """Which version of this software runs, and which build."""
 
 import enum
-from functools import cache
 from importlib.machinery import ExtensionFileLoader
 from typing import Final
 
 from mesh import backoff
 
-DISTRIBUTION: Final = "mesh-agent"
-
-NOT_INSTALLED: Final = "(not installed)"
+VERSION: Final = "0.1.0"
+"""The package has it from here: to look up what it says takes longer than most commands need."""
 
 
 class Build(enum.StrEnum):
@@ -17,17 +15,6 @@ class Build(enum.StrEnum):
 
     COMPILED = "compiled"
     INTERPRETED = "interpreted"
-
-
-@cache
-def software_version() -> str:
-    """As its package says: looked up once, which takes half a millisecond."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- commands need it not
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return NOT_INSTALLED
 
 
 def software_build() -> Build:

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from mesh.agent.software import software_build, software_version
+from mesh.agent.importing import importing
+from mesh.agent.software import VERSION, software_build
 
 
 class Place(NamedTuple):
@@ -99,7 +100,9 @@ class Commands(click.Group):
         if cmd_name not in PLACES:
             return None
         place = PLACES[cmd_name]
-        found = getattr(import_module(f"mesh.agent.{place.module}"), place.function or cmd_name)
+        with importing():
+            module = import_module(f"mesh.agent.{place.module}")
+        found = getattr(module, place.function or cmd_name)
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,7 +115,7 @@ class Commands(click.Group):
 
 def _tell_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(f"mesh, version {software_version()}, {software_build()}")
+        click.echo(f"mesh, version {VERSION}, {software_build()}")
         ctx.exit()
 
 

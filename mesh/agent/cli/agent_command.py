@@ -11,6 +11,7 @@ from mesh.agent.cli.standard_streams import say
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.credentials import check_files
 from mesh.agent.dashboard.tls import TlsFiles
+from mesh.agent.importing import importing
 from mesh.agent.logs import logging_to
 from mesh.agent.mixups import lonely_notices
 from mesh.agent.offers import offer_problems
@@ -45,7 +46,8 @@ def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: 
         _report_check(config, loaded)
         return
     # Not above: checking a configuration needs neither event loops nor the HTTP server.
-    from mesh.agent.process import run  # noqa: PLC0415
+    with importing():
+        from mesh.agent.process import run  # noqa: PLC0415
 
     with logging_to(loaded.config.logging) as output:
         status = run(source, loaded, output)

@@ -24,7 +24,7 @@ from mesh.agent.dashboard.status import DashboardSnapshot, MemberView
 from mesh.agent.layers import Desired
 from mesh.agent.origin import Origin
 from mesh.agent.saved_services import read_service
-from mesh.agent.software import software_version
+from mesh.agent.software import VERSION
 from mesh.config import ConfigError
 from mesh.config.schema import ListenerSection
 from mesh.remote.wire import MAX_ASKER_CHARACTERS, Answered, Asked
@@ -266,7 +266,7 @@ def _agent(snapshot: DashboardSnapshot, member: MemberView) -> TopologyAgent:
         hostname=socket.gethostname() if is_local else "",
         os=sys.platform if is_local else "",
         arch=platform.machine() if is_local else "",
-        version=software_version() if is_local else "",
+        version=VERSION if is_local else "",
         uptime_hours=round((time.monotonic() - _STARTED_AT) / 3600, 3) if is_local else 0.0,
         ip_addresses=(),
         roles=tuple(name for name, has in roles if has),

@@ -29,7 +29,7 @@ from mesh.agent.expiry import DAY_S
 from mesh.agent.findings import Finding, Severity, time_of
 from mesh.agent.layers import Desired, Placed
 from mesh.agent.own_services import NOT_YET
-from mesh.agent.software import software_build, software_version
+from mesh.agent.software import VERSION, software_build
 from mesh.config.schema import EndpointSection, ListenerSection
 from mesh.trust.identity import display_id, short_id
 
@@ -88,7 +88,7 @@ def _agent(snapshot: DashboardSnapshot) -> OwnAgent:
         id=display_id(snapshot.agent_id),
         short_id=short_id(snapshot.agent_id),
         name=snapshot.name,
-        version=software_version(),
+        version=VERSION,
         phase=snapshot.phase,
         since=time_of(snapshot.started_unix_s),
         certificate_ends=time_of(snapshot.certificate_ends_unix_s),

@@ -3,12 +3,10 @@
 Series with labels are as many as what this agent has itself: its listeners, endpoints, keys and peers.
 """
 
-import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar
-
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from actors.key_meters import KeyMeter
 from actors.links.absent_peers import LEFT, LOST
@@ -17,12 +15,15 @@ from mesh.agent.dashboard import families
 from mesh.agent.dashboard.document import stats_of
 from mesh.agent.dashboard.exposition import Exposition, Family, FamilyKind, labels
 from mesh.agent.dashboard.metric_help import HELP
+from mesh.agent.dashboard.process_figures import ProcessFigures
 from mesh.agent.dashboard.states import CONNECTED, ServiceState
 from mesh.agent.dashboard.status import DashboardSnapshot, PeerStatus, ServiceStatus
 from mesh.agent.findings import FindingKind
 from mesh.alarms import AlarmCount
 from mesh.connection.endings import End, Ending
 from mesh.trust.identity import display_id
+
+PYTHON: Final = sys.version.partition(" ")[0]
 
 PREFIX: Final = "mesh_"
 COUNTER_SUFFIX: Final = "_total"
@@ -68,10 +69,9 @@ class MetricsRenderer:
     """
 
     def __init__(self, version: str) -> None:
-        build = {"version": version, "python": platform.python_version()}
+        build = {"version": version, "python": PYTHON}
         self._build = labels(build)
-        self._process = CollectorRegistry()
-        ProcessCollector(registry=self._process)
+        self._process = ProcessFigures()
 
     def render(self, snapshot: DashboardSnapshot, age_s: float, alarms: Sequence[AlarmCount] = ()) -> bytes:
         """The exposition of what ``snapshot`` has.
@@ -93,7 +93,8 @@ class MetricsRenderer:
         _add_services(out, snapshot)
         _add_keys(out, snapshot)
         _add_peers(out, snapshot)
-        return out.text() + generate_latest(self._process)
+        self._process.add_to(out)
+        return out.text()
 
 
 def family_of(figure: str) -> Family:

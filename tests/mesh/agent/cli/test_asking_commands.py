@@ -19,7 +19,7 @@ from mesh.agent.dashboard.states import ServiceState
 from mesh.agent.findings import Finding, FindingKind
 from mesh.agent.layers import Layers
 from mesh.agent.outcome import Outcome, Verdict
-from mesh.agent.software import software_version
+from mesh.agent.software import VERSION
 from mesh.config.schema import ForwardSection
 from mesh.trust.identity import short_id
 from tests.mesh.agent.cli.asked import FILE, Asked, listener, listening
@@ -56,7 +56,7 @@ def test_status_is_one_screen_of_what_is_wrong_and_what_is_there(agent):
     me, relay = short_id(BRANCH.agent_id), short_id(RELAY.agent_id)
     assert result.stdout.splitlines() == [
         f"branch {me}: not ready",
-        f"  version {software_version()}, running, started 2026-11-30 12:00 UTC, 30 min ago",
+        f"  version {VERSION}, running, started 2026-11-30 12:00 UTC, 30 min ago",
         "  certificate valid until 2026-12-10 12:00 UTC, 10 days left",
         "",
         "what is wrong",

@@ -30,7 +30,7 @@ from mesh.agent.dashboard.status import AsideExit, NoAnswer, ServiceStatus, Sock
 from mesh.agent.findings import Finding, FindingKind
 from mesh.agent.layers import Layers
 from mesh.agent.outcome import Added, Outcome, OutdatedError, Verdict
-from mesh.agent.software import software_build, software_version
+from mesh.agent.software import VERSION, software_build
 from mesh.config.schema import Config, EndpointSection, ForwardSection, ListenerSection
 from mesh.routing.pairings import UnmatchedEndpoint, UnmatchedListener
 from mesh.trust.certificates import issue_certificate, read_certificate
@@ -281,7 +281,7 @@ def test_the_status_is_what_is_wrong_and_who_says_so(app):
     status = app.simulate_get(STATUS).json
     assert (status["ready"], status["draining"], status["age_s"]) == (False, False, 0.25)
     assert status["agent"]["id"] == BRANCH.agent_id.hex()
-    assert status["agent"]["version"] == software_version()
+    assert status["agent"]["version"] == VERSION
     assert status["agent"]["build"] == software_build()
     assert [(each["severity"], each["remedy"]) for each in status["findings"]] == [
         ("problem", "free it"),
