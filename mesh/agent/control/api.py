@@ -1,5 +1,6 @@
 """``/api/v1/``: all of its routes, and the application that answers for them."""
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
@@ -97,7 +98,9 @@ class Front:
 
 
 class ApiApp:
-    """The API as a WSGI callable.
+    """The API as a WSGI callable; what answers is made with the first request.
+
+    An agent has three of these, and most agents are asked by one of them at most.
 
     Args:
         routes: what it has; a route that describes them is added.
@@ -108,20 +111,29 @@ class ApiApp:
     def __init__(
         self, routes: Iterable[Route], middleware: Iterable[object], calling: Calling | None = None
     ) -> None:
-        self.routes = _with_description(tuple(routes))
-        self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
-            middleware=list(middleware)  # type: ignore[arg-type]  # any of Falcon's three kinds
-        )
-        self._wsgi.add_error_handler(Exception, unexpected)
-        handle_problems(self._wsgi)
-        for path, its_own in groupby(sorted(self.routes, key=_path), _path):
-            self._wsgi.add_route(path, Resource(its_own))
-        remote = RemoteResource(calling or NotCalling())
-        self._wsgi.add_route(REMOTE.replace("{place}", "{place:path}"), remote)
+        self.routes: Final = _with_description(tuple(routes))
+        self._middleware = tuple(middleware)
+        self._calling = calling or NotCalling()
+        self._lock = threading.Lock()
+        self._made: list[falcon.App[falcon.Request, falcon.Response]] = []
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; see PEP 3333."""
-        return self._wsgi(environ, start_response)
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+        return self._made[0](environ, start_response)
+
+    def _make(self) -> "falcon.App[falcon.Request, falcon.Response]":
+        app: falcon.App[falcon.Request, falcon.Response] = falcon.App(
+            middleware=list(self._middleware)  # type: ignore[arg-type]  # any of Falcon's three kinds
+        )
+        app.add_error_handler(Exception, unexpected)
+        handle_problems(app)
+        for path, its_own in groupby(sorted(self.routes, key=_path), _path):
+            app.add_route(path, Resource(its_own))
+        app.add_route(REMOTE.replace("{place}", "{place:path}"), RemoteResource(self._calling))
+        return app
 
 
 class MeshApp:

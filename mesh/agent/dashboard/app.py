@@ -3,6 +3,7 @@
 
 import logging
 import math
+import mimetypes
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -94,6 +95,7 @@ class DashboardApp:
         )
         self.guard: Final = HostGuard(allowed_hosts, meters)
         """For all that is served beside this."""
+        mimetypes.init(())  # else Falcon reads the system's tables, although no route goes by them
         self._wsgi: falcon.App[falcon.Request, falcon.Response] = falcon.App(
             middleware=[ReadOnly(), self.guard]
         )

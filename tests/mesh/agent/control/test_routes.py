@@ -197,7 +197,7 @@ def test_routes_without_types_or_a_description_are_none():
 
     for handle in (undescribed, untyped, placeless):
         with pytest.raises(TypeError, match="expected"):
-            ApiApp((Route(Method.GET, THINGS, handle),), ())
+            Route(Method.GET, THINGS, handle).types()
 
 
 def test_what_the_document_does_not_have_is_found():
