@@ -233,7 +233,7 @@ def _add_session(found, agents, writer):
     found["DATA header"] = clear_header(wire(data))
     found["DATA header after a hop"] = clear_header(wire(passed_on))
     found["DATA frame after a hop"] = b"".join(writer.seal(passed_on))
-    found["FIN payload"] = encode_fin(Fin(next_number=0, delay_s=0.0))
+    found["FIN payload"] = encode_fin(Fin(next_number=0, delay_s=0.0), b"bye")
     found["FIN body"] = session.seal_segment(FrameType.FIN, 3, found["FIN payload"]).body
     found["ACK payload"] = encode_acknowledgement(
         next_number=1, credit=131_072, missing_until=3, marked=1, echo=1, silence_s=0.0, delay_s=0.0015

@@ -96,10 +96,11 @@ def test_the_control_payloads_are_laid_out_as_drawn():
         "silence": 7,
         "delay": 6,
     }
-    data = encode_fin(Fin(next_number=1, delay_s=6e-6))
-    assert fields(table("offset", "octets", "field", after="FIN, 12 octets"), data) == {
+    data = encode_fin(Fin(next_number=1, delay_s=6e-6, is_last=True))
+    assert fields(table("offset", "octets", "field", after="FIN, 13 octets"), data) == {
         "next number": 1,
         "delay": 6,
+        "flags": 1,
     }
     data = encode_reset(Reset(ResetCode.GONE, is_answer=True, final_number=7))
     assert fields(table("offset", "octets", "field", after="RESET, 10 octets"), data) == {

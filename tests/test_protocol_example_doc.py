@@ -44,9 +44,9 @@ def test_the_worked_example_opens_by_what_the_document_says_alone():
     covered = b"\x01\x17" + given["A id"] + given["B id"] + bytes(7) + b"\x01" + bytes(11) + b"\x3c"
     assert opened("session key A to B", 1, 0, given["PROBE body"], covered) == given["PROBE payload"]
 
-    covered = b"\x01\x14" + given["A id"] + given["B id"] + struct.pack(">QQI", 1, 3, 28)
+    covered = b"\x01\x14" + given["A id"] + given["B id"] + struct.pack(">QQI", 1, 3, 32)
     assert opened("session key A to B", 0, 3, given["FIN body"], covered) == given["FIN payload"]
-    assert struct.unpack(">QI", given["FIN payload"]) == (0, 0)
+    assert struct.unpack(">QIB3s", given["FIN payload"]) == (0, 0, 0, b"bye")
     covered = b"\x01\x95" + given["B id"] + given["A id"] + struct.pack(">QQI", 1, 0, 60)
     assert opened("session key B to A", 1, 0, given["ACK body"], covered) == given["ACK payload"]
     assert struct.unpack(">QQQQIII", given["ACK payload"]) == (1, 131_072, 3, 1, 1, 0, 1_500)

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from math import inf
-from typing import Final, Generic, TypeVar, assert_never
+from typing import Final, Generic, TypeVar
 
 from actors.connections.connection_settings import RESET_MEANINGS, ConnectionSettings
-from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, RETURN_AFTER_S, Due
+from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, Due
 from actors.connections.local_socket import Break
-from actors.connections.told_connection import ToldConnection
+from actors.connections.tabled_connection import TabledConnection
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
@@ -23,10 +23,9 @@ from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.connection.endings import End, Ending, ending_of
 from mesh.connection.session import Session
-from mesh.connection.stream import Effects, PathVerdict, ResetCode
+from mesh.connection.stream import Effects, ResetCode, Stream
 from mesh.connection.stream.states import State
-from mesh.link.frames import Frame
-from mesh.routing.detours import Proof
+from mesh.link.frames import BytesLike, Frame
 from mesh.trust.identity import AgentId
 
 log = logging.getLogger("mesh.connections")
@@ -40,20 +39,10 @@ MAX_WAITING_PIECES: Final = 1_024
 M = TypeVar("M")
 
 
-class ConnectionEnd(ToldConnection[M], Generic[M]):
+class ConnectionEnd(TabledConnection[M], Generic[M]):
     """One end of a tunneled connection; the subclasses open it, each in its own way."""
 
-    __slots__ = (
-        "_alarm",
-        "_done",
-        "_link",
-        "_number",
-        "_peer_reset",
-        "_remote",
-        "_session",
-        "_table",
-        "_tells_of_closing",
-    )
+    __slots__ = ("_done", "_link", "_peer_reset", "_session", "_tells_of_closing")
 
     def __init__(
         self,
@@ -125,11 +114,6 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
     def _forbid(self, why: str) -> None:
         self._end_as(Ending.FORBIDDEN, why)
         self._local_reset([], ResetCode.FORBIDDEN)
-
-    def _forged(self, count: int, remote: AgentId, number: int, via: AgentId) -> None:
-        """Count bodies that did not authenticate; the table can name the peer that passed them on."""
-        self._meters.frames_forged += count
-        self.tell(self._table, table_messages.BodiesForged(remote, via, number, count))
 
     def _apply(self, effects: Effects) -> None:
         """Do what the stream says; what the socket takes at once becomes credit in the same message."""
@@ -212,14 +196,6 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
 
     # -- time ------------------------------------------------------------------------------------------------
 
-    def _arm(self) -> None:
-        """Be woken at the earliest deadline, or before."""
-        deadline = min(self._deadlines)
-        if self._stream is not None and (due := self._stream.deadline()) < deadline:
-            deadline = due
-        if deadline < self._alarm.at:
-            self._alarm.arm(deadline, self.now())
-
     def _deadline_reached(self) -> None:
         self._alarm.disarm()
         now, deadlines = self.now(), self._deadlines
@@ -248,40 +224,6 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
     def _opening_deadline_reached(self, now: float) -> None:
         """Do what is due of the opening, and set ``Due.OPENING`` anew."""
         raise NotImplementedError
-
-    def _path_judged(self, verdict: PathVerdict) -> None:
-        """Tell the table, which knows other first hops."""
-        if self._remote is None:
-            return
-        end = self._remote, self._number, self.END is End.EXIT
-        match verdict:
-            case PathVerdict.FAILED:
-                self.tell(self._table, table_messages.PathFailed(*end))
-            case PathVerdict.PROVED:
-                self.tell(self._table, table_messages.PathProved(*end, Proof.LOST))
-            case PathVerdict.HEARD:
-                self.tell(self._table, table_messages.PathProved(*end, Proof.SILENT))
-            case PathVerdict.HELPED:
-                self._return_later()
-            case _:
-                assert_never(verdict)
-
-    def _answered_after_doubt(self, *, is_prompt: bool) -> None:
-        """The opening, which had asked for another first hop, goes on."""
-        own = 0 if self._stream is None else self._stream.unacknowledged_segments
-        budget = self._settings.budget
-        # Behind what others have sent an answer may be slow, and a hop that nothing waits at is faster then.
-        is_alone = budget.unacknowledged_segments == own and not budget.is_slow(self.now())
-        if is_prompt and is_alone and self._remote is not None:
-            end = self._remote, self._number, self.END is End.EXIT
-            self.tell(self._table, table_messages.PathProved(*end, Proof.CHANCE))
-        else:
-            self._return_later()
-
-    def _return_later(self) -> None:
-        """Nobody is to blame for sure: take the usual first hop again, after a while."""
-        self._deadlines[Due.RETURN] = self.now() + RETURN_AFTER_S
-        self._arm()
 
     def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:
         self._link = link
@@ -325,7 +267,7 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
         buffer = self._dispatcher.read_buffer
         now = self.now()
         frames: list[Frame] = []
-        reads = 0
+        reads, ends = 0, False
         while True:
             room = min(stream.writable_bytes, len(buffer))
             if room <= 0:
@@ -335,7 +277,10 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
                 break
             reads += 1
             try:
-                count = local.recv_into(buffer[:room])
+                if self._has_spoken:
+                    count = local.recv_into(buffer[:room])
+                else:
+                    count, ends = self._read_first(local, buffer[:room])
             except BlockingIOError:
                 break
             except OSError:
@@ -343,19 +288,28 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
                 return
             if count == 0:
                 if self._break is not Break.HIDDEN:
-                    self._at_end = True
-                    frames.extend(stream.finish(now).frames)
+                    self._finish(stream, frames)
                 if self._break is not Break.NONE:
                     self._local_reset(frames)
                     return
                 break
             self._meters.bytes_sent += count
             self._key_meter.sent_bytes += count
+            if ends:
+                self._finish(stream, frames, buffer[:count])
+                break
             frames.extend(stream.send(buffer[:count], now).frames)
             if count < room:
                 break
         self._send(frames)
         self._settle()
+
+    def _finish(self, stream: Stream, frames: list[Frame], last: BytesLike = b"") -> None:
+        """The local socket has reached its end, after ``last``."""
+        self._at_end = True
+        effects = stream.finish(self.now(), last)
+        frames.extend(effects.frames)
+        self._done = self._done or effects.done
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Go on writing to the local socket."""
@@ -384,10 +338,6 @@ class ConnectionEnd(ToldConnection[M], Generic[M]):
             self._done = self._done or effects.done
             self._send([*frames, *effects.frames])
             self._settle()
-
-    def _forget(self, remote: AgentId, connection: int, *, is_exit: bool) -> None:
-        """Tell the connection table that this connection no longer ends here."""
-        self.tell(self._table, table_messages.ConnectionEnded(remote, connection, is_exit))
 
 
 _NOTHING: Final = Effects()

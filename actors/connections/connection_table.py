@@ -21,6 +21,7 @@ from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
+from mesh.connection.farewells import FAREWELLS_S, Farewells
 from mesh.connection.former_instances import FormerInstances
 from mesh.connection.open_admission import OpenAdmission
 from mesh.connection.pending_open import PendingOpen
@@ -89,6 +90,8 @@ class ConnectionTable(Actor[messages.Inbound]):
         )
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = UnknownAnswers()
+        self._farewells: Farewells[ConnectionId] = Farewells()
+        self._farewells_alarm = Alarm(self.schedule, messages.FarewellsOver())
         self._detours: Detours[ConnectionId] = Detours(self._suspected)
 
     def on_receive(self, message: messages.Inbound) -> messages.ConnectionCounts | None:
@@ -100,6 +103,11 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._register_ingress(message)
             case messages.ConnectionEnded(remote=remote, connection=number, is_exit=is_exit):
                 self._ended((remote, number, is_exit))
+                if message.farewell:
+                    self._keep_farewell((remote, number, is_exit), message.farewell, self.now())
+            case messages.FarewellsOver():
+                self._farewells_alarm.disarm()
+                self._farewells_alarm.arm(self._farewells.expire(self.now()), self.now())
             case messages.BodiesForged(remote=remote, via=via, connection=number, count=count):
                 if via == NO_AGENT:
                     via = self._admission.via_of(remote, number, NO_AGENT)
@@ -138,6 +146,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         """Without the table no frame reaches a connection any more."""
         self._close_connections("the agent starts anew, or leaves in disorder")
         self._alarm.end()
+        self._farewells_alarm.end()
 
     def _counts(self) -> messages.ConnectionCounts:
         exits = sum(is_exit for _, _, is_exit in self._connections)
@@ -184,14 +193,20 @@ class ConnectionTable(Actor[messages.Inbound]):
             if len(frames) > 1 and key in self._connections:
                 self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[1:], via))
             return
-        self._answer_unknown(frames)
+        self._answer_unknown(key, frames)
 
-    def _answer_unknown(self, frames: tuple[Frame, ...]) -> None:
-        self._meters.frames_unknown += len(frames)
-        link = self._links.get(frames[0].source)
-        answers = () if link is None else self._unknowns.to(frames[0], self.now())
+    def _answer_unknown(self, key: ConnectionId, frames: tuple[Frame, ...]) -> None:
+        link = self._links.get(key[0])
+        answers = self._farewells.answer(key, frames[-1])
+        if not answers:
+            self._meters.frames_unknown += len(frames)
+            answers = () if link is None else self._unknowns.to(frames[0], self.now())
         if link is not None and answers:
             self.tell(link, link_messages.SendFrames(answers))
+
+    def _keep_farewell(self, key: ConnectionId, farewell: tuple[Frame, ...], now: float) -> None:
+        self._farewells.keep(key, farewell, now)
+        self._farewells_alarm.arm(now + FAREWELLS_S, now)
 
     def _forged(self, remote: AgentId, via: AgentId, count: int) -> None:
         """Tell once of bodies that did not authenticate: somebody on the path that they came by made them."""
@@ -266,6 +281,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self, key: ConnectionId, connection: Ref[connection_messages.EndInbound], instance: Instance
     ) -> None:
         self._connections[key] = connection
+        self._farewells.forget(key)  # of another instance, which used the same number
         of_remote = self._by_remote.get(key[0])
         if of_remote is None:
             of_remote = self._by_remote[key[0]] = {}

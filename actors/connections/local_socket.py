@@ -41,6 +41,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         "_at_end",
         "_break",
         "_deadlines",
+        "_has_spoken",
         "_key_meter",
         "_meters",
         "_peer_finished",
@@ -66,6 +67,8 @@ class LocalSocketActor(Actor[M], Generic[M]):
         """Nothing follows what waits: then the local socket is told the end of its stream."""
         self._at_end = False
         """The local socket has sent its end of stream."""
+        self._has_spoken = False
+        """The local socket has sent something, or its end."""
         self._reading = False
         self._writing = False
         self._break = Break.NONE
@@ -110,6 +113,31 @@ class LocalSocketActor(Actor[M], Generic[M]):
         if waiting or self._writing:
             self._watch_write(bool(waiting))
         return taken
+
+    # -- what is read ----------------------------------------------------------------------------------------
+
+    def _read_first(self, socket: StreamSocket, buffer: memoryview) -> tuple[int, bool]:
+        """Read what the local socket says first: bytes, and whether its stream ends with them.
+
+        A short answer and its end make one frame, for which it is worth to look once more. Later that would
+        be a system call for each message of a long conversation.
+
+        Raises:
+            BlockingIOError: nothing has come yet.
+            OSError: it was reset before it said anything.
+        """
+        count = socket.recv_into(buffer)
+        self._has_spoken = True
+        if not 0 < count < len(buffer) or self._break is not Break.NONE:
+            return count, False
+        try:
+            more = socket.recv_into(buffer[count:])
+        except BlockingIOError:
+            return count, False
+        except OSError:
+            self._broke(Break.HIDDEN)  # this look has taken the error away
+            return count, False
+        return count + more, more == 0
 
     # -- readiness -------------------------------------------------------------------------------------------
 

@@ -38,6 +38,12 @@ class ConnectionEnded(msgspec.Struct, frozen=True):
     remote: AgentId
     connection: int
     is_exit: bool
+    farewell: tuple[Frame, ...] = ()
+    """The answer to the other end, should it not have heard that both have finished."""
+
+
+class FarewellsOver(msgspec.Struct, frozen=True, gc=False):
+    """Fact: it is time to look which farewells have been kept for long enough."""
 
 
 class BodiesForged(msgspec.Struct, frozen=True):
@@ -135,6 +141,7 @@ Inbound: TypeAlias = (
     FramesArrived
     | RegisterIngress
     | ConnectionEnded
+    | FarewellsOver
     | BodiesForged
     | PathFailed
     | PathProved

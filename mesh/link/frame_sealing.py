@@ -54,7 +54,7 @@ _BOUNDS: Final[Mapping[FrameType, tuple[int, int]]] = MappingProxyType(
         FrameType.ACCEPT: (OPENING_BODY_BYTES + TAG_BYTES, OPENING_BODY_BYTES + TAG_BYTES),
         FrameType.REJECT: (OPENING_BODY_BYTES + TAG_BYTES, OPENING_BODY_BYTES + TAG_BYTES),
         FrameType.DATA: (0, MAX_BODY_BYTES),
-        FrameType.FIN: (12 + TAG_BYTES, 12 + TAG_BYTES),
+        FrameType.FIN: (13 + TAG_BYTES, MAX_BODY_BYTES),
         FrameType.ACK: (44 + TAG_BYTES, 44 + TAG_BYTES),
         FrameType.RESET: (10 + TAG_BYTES, 10 + TAG_BYTES),
         FrameType.PROBE: (44 + TAG_BYTES, 44 + TAG_BYTES),

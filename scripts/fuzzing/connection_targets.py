@@ -244,7 +244,8 @@ def stream(data: bytes) -> None:
                 effects = subject.send(bytes(min(subject.writable_bytes, 1 + 64 * choices.below(5000))), now)
             case 6 if not finished:
                 finished = True
-                effects = subject.finish(now)
+                last = bytes(min(subject.writable_bytes, choices.one_of((0, 0, 1, 64, 20_000))))
+                effects = subject.finish(now, last)
             case 7:
                 effects = subject.timeout(now)
                 is_over = effects.peer_reset is not None or effects.done
@@ -276,7 +277,8 @@ def _from_peer(choices: Choices, control: int, session: _Unsealed) -> Frame:
         case FrameType.DATA:
             body = bytes(choices.one_of((0, 1, 40, 1000, MAX_SEGMENT_BYTES)))
         case FrameType.FIN:
-            body = struct.pack(">QI", choices.number(), choices.below(2**16))
+            said = struct.pack(">QIB", choices.number(), choices.below(2**16), choices.below(3))
+            body = said + bytes(choices.one_of((0, 1, 40, 1000)))
         case FrameType.RESET:
             number = control
             body = struct.pack(">BBQ", choices.below(8), choices.below(3), choices.number())

@@ -9,6 +9,7 @@ from typing import Final
 from tests.second.frames import Frame, Type
 from tests.second.stream import LIVING, Code, State, Stream
 
+LAST_BYTES: Final = 8_192
 LINGER_S: Final = 3.0
 TICK_S: Final = 0.01
 READ_BYTES: Final = 65_536
@@ -69,7 +70,11 @@ class Connection:
         try:
             while octets := await self._reader.read(READ_BYTES):
                 while octets and stream.state in LIVING:
-                    if room := stream.sender.room():
+                    room = stream.sender.room()
+                    if self._reader.at_eof() and len(octets) <= min(room, LAST_BYTES):
+                        stream.finish(octets)
+                        return
+                    if room:
                         stream.write(octets[:room])
                         octets = octets[room:]
                     else:

@@ -55,7 +55,7 @@ OPENINGS: Final = {Type.OPEN, Type.ACCEPT, Type.REJECT}
 BODY_BYTES: Final[dict[int, range]] = {
     **dict.fromkeys(OPENINGS, range(OPENING_BODY_BYTES, OPENING_BODY_BYTES + 1)),
     Type.DATA: range(MAX_SEGMENT_BYTES + TAG_BYTES + 1),
-    Type.FIN: range(28, 29),
+    Type.FIN: range(29, MAX_SEGMENT_BYTES + TAG_BYTES + 1),
     Type.ACK: range(60, 61),
     Type.RESET: range(26, 27),
     Type.PROBE: range(60, 61),

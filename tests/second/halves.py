@@ -1,5 +1,6 @@
 """The halves of a stream, as section 10 of docs/PROTOCOL.md has them: what is under way, what has come."""
 
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,8 @@ INITIAL_WINDOW_BYTES: Final = 65_536
 WINDOW_BYTES: Final = 262_144
 MIN_CONGESTION_BYTES: Final = 16_384
 MAX_SEGMENTS_AHEAD: Final = 1_024
+FIN: Final = struct.Struct(">QIB")
+"""What stands before the last bytes of a stream."""
 MARKED: Final = 1
 """The flag of a congestion mark."""
 MUCH: Final = 2**32 - 1
@@ -111,21 +114,21 @@ class Receiver:
             raise ProtocolError("a FIN in front of a segment")
         if not is_fin and not plaintext:
             raise ProtocolError("a DATA without octets")
-        self.octets += 0 if is_fin else len(plaintext)
+        octets = plaintext[FIN.size :] if is_fin else plaintext
+        self.octets += len(octets)
         if self.octets > self.credit:
             raise ProtocolError("more than the credit")
         if is_fin:
             self._fin_number = number
         self.newest_at_s = now_s
         self.marks += frame.flags & MARKED
-        self.early[number] = frame.type, plaintext
+        self.early[number] = frame.type, octets
         while self.next_number in self.early:
             kind, octets = self.early.pop(self.next_number)
             self.next_number += 1
-            if kind == Type.FIN:
-                self.has_ended = True
-            else:
+            if octets:
                 self.ready.append(octets)
+            self.has_ended = kind == Type.FIN
         return True
 
     def delay_us(self, now_s: float) -> int:

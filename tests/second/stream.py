@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.second.frames import Frame, Type
 from tests.second.halves import (
+    FIN,
     INITIAL_TIMEOUT_S,
     INITIAL_WINDOW_BYTES,
     MAX_TIMEOUT_S,
@@ -23,11 +24,11 @@ from tests.second.session import CONTROL, Session
 from tests.second.wire import ProtocolError
 
 ACK: Final = struct.Struct(">QQQQIII")
-FIN: Final = struct.Struct(">QI")
 RESET: Final = struct.Struct(">BBQ")
 
 HOP_LIMIT: Final = 16
 ANSWERS_RESET: Final = 1
+WAITS_FOR_NOTHING: Final = 1
 
 ACK_DELAY_S: Final = 0.001
 IDLE_PROBE_S: Final = 60.0
@@ -125,11 +126,12 @@ class Stream:
         self._send_segment(Type.DATA, octets)
         self.sender.octets += len(octets)
 
-    def finish(self) -> None:
-        """The local socket has ended."""
+    def finish(self, last: bytes = b"") -> None:
+        """The local socket has ended, after ``last``."""
         self._move(Event.FINISH)
-        now = self._clock()
-        self._send_segment(Type.FIN, FIN.pack(self.receiver.next_number, self.receiver.delay_us(now)))
+        said = FIN.pack(self.receiver.next_number, self.receiver.delay_us(self._clock()), 0)
+        self._send_segment(Type.FIN, said + last)
+        self.sender.octets += len(last)
 
     def took(self, count: int) -> None:
         """The local socket has taken so many bytes: that much more may come."""
@@ -193,11 +195,19 @@ class Stream:
                 self._echo = (frame.number + 1) % 2**32
                 self._send_ack(Type.ACK)
             return
+        waits_for_nothing = False
         is_new = self.receiver.segment(frame, plaintext, now)
         if frame.type == Type.FIN:
-            self._acknowledged(*FIN.unpack(plaintext))
+            number, delay, flags = FIN.unpack_from(plaintext)
+            if flags & ~WAITS_FOR_NOTHING:
+                raise ProtocolError("a FIN with other flags")
+            self._acknowledged(number, delay)
+            waits_for_nothing = flags == WAITS_FOR_NOTHING
         if is_new and self.receiver.has_ended and self.state in LIVING:
             self._move(Event.PEER_FIN)
+        if waits_for_nothing and self.state is State.DONE:
+            self._ack_due_s = float("inf")
+            return
         self._ack_due_s = min(self._ack_due_s, now + ACK_DELAY_S)
 
     def _acknowledged(self, number: int, delay_us: int) -> None:
@@ -273,7 +283,7 @@ class Stream:
     def _send_segment(self, kind: Type, plaintext: bytes) -> None:
         sender, now = self.sender, self._clock()
         frame = self._session.seal(kind, sender.next_number, plaintext, HOP_LIMIT)
-        sender.waiting[sender.next_number] = Sent(frame, len(plaintext) * (kind == Type.DATA), now)
+        sender.waiting[sender.next_number] = Sent(frame, len(plaintext) - FIN.size * (kind == Type.FIN), now)
         sender.next_number += 1
         self._probe_due_s = float("inf")  # it will be acknowledged
         self._transmit(frame)

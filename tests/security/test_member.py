@@ -246,7 +246,7 @@ def test_frames_forged_in_both_ends_names_change_no_connection(chain, member):
         FrameType.ACK: 60,
         FrameType.PROBE: 60,
         FrameType.RESET: 26,
-        FrameType.FIN: 28,
+        FrameType.FIN: 29,
         FrameType.UNKNOWN: 0,
         FrameType.SESSION_KEYS: 77,
     }

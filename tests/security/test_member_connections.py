@@ -142,7 +142,8 @@ def payload(draw, kind):
         case FrameType.DATA:
             return draw.randbytes(draw.choice([0, 1, 100, 65536]))
         case FrameType.FIN:
-            return struct.pack(">QI", draw.choice(U64S), draw.choice([0, 2**32 - 1]))
+            said = struct.pack(">QIB", draw.choice(U64S), draw.choice([0, 2**32 - 1]), draw.choice([0, 1, 2]))
+            return said + draw.randbytes(draw.choice([0, 1, 100]))
         case FrameType.RESET:
             return struct.pack(">BBQ", draw.randrange(256), draw.choice([0, 1, 2, 255]), draw.choice(U64S))
         case _:

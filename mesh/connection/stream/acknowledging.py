@@ -43,6 +43,7 @@ class Acknowledger:
         "asked_at",
         "due",
         "gap_due",
+        "said_number",
         "told_at",
     )
 
@@ -60,6 +61,8 @@ class Acknowledger:
         """Number of the newest PROBE, while its echo has not come."""
         self.asked_at = -inf
         """When it was sent."""
+        self.said_number = 0
+        """Every segment below has been acknowledged, by an ACK or a PROBE."""
         self.told_at = -inf
         """When the newest ACK or PROBE arrived."""
         self.answered_at = -inf
@@ -138,23 +141,25 @@ class Acknowledger:
         under_way = self._probe_number != NO_PROBE and now < self.asked_at + self._rtt.timeout_s
         return FrameType.ACK if under_way else FrameType.PROBE
 
-    def fin(self, now: float, *, is_prompt: bool) -> Fin:
+    def fin(self, now: float, *, is_prompt: bool, is_last: bool) -> Fin:
         """What this end's FIN tells.
 
         Args:
             now: seconds.
             is_prompt: the FIN arrives about as soon as an acknowledgement would, so one that can wait is
                 spared. Where it cannot wait, it has more to say than a FIN does.
+            is_last: nothing is waited for any more.
         """
         if is_prompt and self.due > now + SOON_S:
             self.due = inf
-        return Fin(self._receiver.next_number, self._delay_s(now))
+        return Fin(self._receiver.next_number, self._delay_s(now), is_last)
 
     def frame(self, kind: FrameType, now: float) -> Frame:
         """An ACK or PROBE that says all there is to say."""
         receiver = self._receiver
         self.due = inf
         receiver.pending_bytes = 0
+        self.said_number = receiver.next_number
         payload = encode_acknowledgement(
             next_number=receiver.next_number,
             credit=receiver.grant(),

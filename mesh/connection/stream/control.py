@@ -16,10 +16,13 @@ RESET, 10 bytes::
      1  flags            u8   bit 0: answers a RESET; the others are 0
      2  final number     u64  segments its sender has sent altogether
 
-FIN, 12 bytes: what an ACK would have said when it was sent first, for whoever finishes second owes one::
+FIN, 13 bytes and the last ones of the stream. It says what an ACK would have said when it was sent first, for
+whoever finishes second owes one::
 
      0  next number      u64  as in an ACK
      8  delay            u32  as in an ACK
+    12  flags            u8   bit 0: its sender waits for no acknowledgement; the others are 0
+    13  bytes                 of the stream, if any are left
 """
 
 import enum
@@ -27,12 +30,17 @@ import struct
 from typing import Final, NamedTuple
 
 from mesh.errors import RemoteProtocolError
+from mesh.link.frames import BytesLike
 
 _ACKNOWLEDGEMENT: Final = struct.Struct(">QQQQIII")
 _RESET: Final = struct.Struct(">BBQ")
-_FIN: Final = struct.Struct(">QI")
+_FIN: Final = struct.Struct(">QIB")
+
+FIN_BYTES: Final = _FIN.size
+"""What a FIN says before the last bytes of the stream."""
 
 _ANSWER: Final = 0x01
+_LAST: Final = 0x01
 _MAX_U32: Final = 2**32 - 1
 
 
@@ -72,10 +80,12 @@ class Acknowledgement(NamedTuple):
 
 
 class Fin(NamedTuple):
-    """Payload of a FIN."""
+    """What a FIN says beside the last bytes of the stream."""
 
     next_number: int
     delay_s: float
+    is_last: bool = False
+    """Its sender waits for no acknowledgement: it says this again if the other end repeats its own FIN."""
 
 
 class Reset(NamedTuple):
@@ -118,22 +128,23 @@ def decode_acknowledgement(payload: bytes) -> Acknowledgement:
     return Acknowledgement(next_number, credit, missing_until, marked, echo, silence_ms / 1e3, delay_us / 1e6)
 
 
-def encode_fin(fin: Fin) -> bytes:
-    """The payload of a FIN."""
-    return _FIN.pack(fin.next_number, _delay_us(fin.delay_s))
+def encode_fin(fin: Fin, last: BytesLike = b"") -> bytes:
+    """The payload of a FIN that carries the stream's ``last`` bytes."""
+    return _FIN.pack(fin.next_number, _delay_us(fin.delay_s), _LAST if fin.is_last else 0) + last
 
 
-def decode_fin(payload: bytes) -> Fin:
-    """Read the payload of a FIN.
+def decode_fin(payload: bytes) -> tuple[Fin, bytes]:
+    """Read the payload of a FIN: what it says, and the stream's last bytes.
 
     Raises:
-        RemoteProtocolError: it has another length.
+        RemoteProtocolError: it is too short, or reserved flags are set.
     """
-    try:
-        next_number, delay_us = _FIN.unpack(payload)
-    except struct.error:
-        raise RemoteProtocolError(f"a FIN with a payload of {len(payload)} bytes") from None
-    return Fin(next_number, delay_us / 1e6)
+    if len(payload) < FIN_BYTES:
+        raise RemoteProtocolError(f"a FIN with a payload of {len(payload)} bytes")
+    next_number, delay_us, flags = _FIN.unpack_from(payload)
+    if flags & ~_LAST:
+        raise RemoteProtocolError(f"a FIN with reserved flags set: {flags:#04x}")
+    return Fin(next_number, delay_us / 1e6, flags == _LAST), payload[FIN_BYTES:]
 
 
 def _delay_us(delay_s: float) -> int:

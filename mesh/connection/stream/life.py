@@ -44,6 +44,7 @@ class StreamLife:
         "_acknowledger",
         "_answer",
         "_drained_at",
+        "_farewell",
         "_final_number",
         "_liveness",
         "_progress",
@@ -110,6 +111,8 @@ class StreamLife:
         """Latest end of the wait for segments."""
         self._reset_code = ResetCode.RESET
         self._final_number = 0
+        self._farewell: tuple[Frame, ...] = ()
+        """The own FIN, if it is what the other end repeats its own for."""
         self.forged_frames = 0
         """Frames dropped because they did not authenticate."""
 
@@ -124,6 +127,11 @@ class StreamLife:
         receiver = self._receiver
         taken = receiver.taken_bytes == receiver.received_bytes
         return self._state is State.DONE and taken and not self._aborted
+
+    @property
+    def farewell(self) -> tuple[Frame, ...]:
+        """What tells the other end, if it asks on, that both have finished; empty if it need not be kept."""
+        return self._farewell if self.finished else ()
 
     def reset(self, code: ResetCode, now: float) -> Effects:
         """Break the connection off; the other end delivers what was sent before, as far as it arrives."""
@@ -224,6 +232,13 @@ class StreamLife:
         return self._state is State.DONE and not self._aborted
 
     @property
+    def _is_asked_until_finished(self) -> bool:
+        """The other end has all bytes, and repeats its FIN until this end's own acknowledges it."""
+        if self._state is not State.PEER_FINISHED or self._sender.outstanding:
+            return False
+        return self._acknowledger.said_number < self._receiver.next_number
+
+    @property
     def _needs_only_fin_acknowledged(self) -> bool:
         """All bytes of both directions have arrived, and both FINs but perhaps the own."""
         return self._state is State.CLOSING and self._sender.only_fin_outstanding
@@ -233,7 +248,8 @@ class StreamLife:
         self._state = advance(self._state, event)
         if self._state is State.DONE:
             self._stop_timers()
-            if self._sender.fin_told < self._receiver.next_number - 1:
+            receiver = self._receiver
+            if self._sender.fin_told < receiver.bytes_end and not receiver.fin.is_last:
                 # Bytes came after it: the other end hears of them by ACKs, and these may be lost.
                 self._wait_until = now + max(MIN_LINGER_S, LINGER_TIMEOUTS * self._rtt.timeout_s)
 

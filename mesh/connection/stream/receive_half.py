@@ -36,6 +36,7 @@ class ReceiveHalf:
         "_session",
         "_window",
         "arrived_at",
+        "bytes_end",
         "credit",
         "early",
         "fin",
@@ -78,6 +79,8 @@ class ReceiveHalf:
         """The FIN and everything before it have arrived."""
         self.fin = _NO_FIN
         """What the FIN says, once it has arrived."""
+        self.bytes_end = 0
+        """No segment from this number on has bytes of the stream, once that is finished."""
         self.early: dict[int, tuple[bool, bytes]] = {}
         """Segments after a gap, by number: whether it is the FIN, bytes. Without a gap it is empty."""
         self._early_bytes = 0
@@ -114,8 +117,8 @@ class ReceiveHalf:
         if number < self.next_number or number in self.early:
             return False
         if is_fin:
-            fin, plaintext = decode_fin(plaintext), b""
-            self._judge(number, 0, is_fin=True)
+            fin, plaintext = decode_fin(plaintext)
+            self._judge(number, len(plaintext), is_fin=True)
             self.fin = fin
         else:
             self._judge(number, len(plaintext), is_fin=False)
@@ -149,15 +152,24 @@ class ReceiveHalf:
             self._final_number = number
 
     def _take(self, plaintext: bytes, delivered: list[bytes], *, is_fin: bool) -> None:
-        self.next_number += 1
         if is_fin:
-            self.finished = True
-            self._hold(self.received_bytes - self.taken_bytes)
+            self._take_fin(plaintext, delivered)
+            return
+        size = len(plaintext)
+        self.next_number += 1
+        self.received_bytes += size
+        self.pending_bytes += size
+        delivered.append(plaintext)
+
+    def _take_fin(self, last: bytes, delivered: list[bytes]) -> None:
+        self.bytes_end = self.next_number
+        if last:
+            self._take(last, delivered, is_fin=False)
+            self.bytes_end = self.next_number
         else:
-            size = len(plaintext)
-            self.received_bytes += size
-            self.pending_bytes += size
-            delivered.append(plaintext)
+            self.next_number += 1
+        self.finished = True
+        self._hold(self.received_bytes - self.taken_bytes)
 
     def taken(self, byte_count: int, now: float) -> bool:
         """The local socket has taken ``byte_count``; return whether there is credit worth telling now."""

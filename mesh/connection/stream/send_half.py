@@ -23,6 +23,9 @@ SMALLEST_SEGMENT_BYTES: Final = 4 * 1024
 SMALLEST_CUT_BYTES: Final = 8 * 1024
 """Bytes are not cut into smaller segments than this, however small the congestion window."""
 
+MAX_LAST_BYTES: Final = SMALLEST_CUT_BYTES
+"""As many go with the FIN."""
+
 UNKNOWN_BYTES_PER_S: Final = 64 * 1024
 """Before anything is known of a path, what is sent may take as long as it does on such a one."""
 
@@ -148,8 +151,8 @@ class SendHalf:
 
     @property
     def only_fin_outstanding(self) -> bool:
-        """Everything but the FIN is acknowledged."""
-        return self.fin_sent and len(self._kept) == 1
+        """Everything but the FIN is acknowledged, and that has no bytes."""
+        return self.fin_sent and len(self._kept) == 1 and not self._kept[0][1]
 
     @property
     def room_bytes(self) -> int:
@@ -189,11 +192,11 @@ class SendHalf:
         if self.due == inf:
             self._arm(now)
 
-    def finish(self, fin: Fin, now: float, frames: list[Frame]) -> None:
-        """Seal the FIN; it needs no credit."""
+    def finish(self, fin: Fin, last: BytesLike, now: float, frames: list[Frame]) -> None:
+        """Seal the FIN with the ``last`` bytes, at most ``MAX_LAST_BYTES``, which need credit as all do."""
         self.fin_sent = True
         self.fin_told = fin.next_number
-        self._send_segment(FrameType.FIN, encode_fin(fin), 0, now, frames)
+        self._send_segment(FrameType.FIN, encode_fin(fin, last), len(last), now, frames)
         if self.due == inf:
             self._arm(now)
 

@@ -4,8 +4,9 @@ OPEN to CLOSING are those of TCP (RFC 9293 section 3.3.2) under plainer names: E
 FIN-WAIT-2, CLOSE-WAIT, CLOSING or LAST-ACK. There is no TIME-WAIT: keys tell connections apart.
 
 An end is done once both FINs have arrived and its own is acknowledged. By then it has acknowledged the
-other's FIN, with its own or at once. If the other end misses that, it is CLOSING, and repeats what it has
-kept:
+other's FIN, with its own or at once. It is also done when its own FIN goes out, if that is what the other end
+repeats its FIN for, and nothing else of it is missing there: its agent says it again (``farewells.py``). If
+the other end misses an acknowledgement, it is CLOSING, and repeats what it has kept:
 
 - Only its FIN: the bytes of both directions have arrived. So nobody stays to answer it. It is told UNKNOWN,
   asks, and soon ends quietly, as TCP does in LAST-ACK. A forged UNKNOWN makes it leave early at the worst;
@@ -51,6 +52,7 @@ class Event(enum.Enum):
     __hash__ = object.__hash__  # as members are singletons; that of Enum is Python code
 
     FINISH = "the local socket has reached its end"
+    FINISH_LAST = "the local socket has reached its end, and the other end asks on until it knows"
     FIN_ACKNOWLEDGED = "the own FIN is acknowledged"
     PEER_FIN = "the other end's FIN and all before it have arrived"
     RESET = "the local side resets"
@@ -68,6 +70,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.FIN_SENT, Event.PEER_FIN): State.CLOSING,
         (State.FIN_ACKNOWLEDGED, Event.PEER_FIN): State.DONE,
         (State.PEER_FINISHED, Event.FINISH): State.CLOSING,
+        (State.PEER_FINISHED, Event.FINISH_LAST): State.DONE,
         (State.CLOSING, Event.FIN_ACKNOWLEDGED): State.DONE,
         # A reset, from either side, in every state that can still lose something.
         (State.OPEN, Event.RESET): State.RESETTING,

@@ -14,6 +14,7 @@ from mesh.connection.stream.effects import Effects, PathVerdict
 from mesh.connection.stream.life import StreamLife
 from mesh.connection.stream.rekeying import Rekeying
 from mesh.connection.stream.rtt import MAX_ACK_DELAY_S
+from mesh.connection.stream.send_half import MAX_LAST_BYTES
 from mesh.connection.stream.states import ACTIVE, FIN_UNACKNOWLEDGED, SENDING, Event, State
 from mesh.connection.stream.window import SMALLEST_ACK_BYTES
 from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError, RemoteProtocolError
@@ -122,8 +123,12 @@ class Stream(StreamLife):
             effects.frames.append(self._acknowledgement(FrameType.ACK, now))
         return effects
 
-    def finish(self, now: float) -> Effects:
+    def finish(self, now: float, last: BytesLike = b"") -> Effects:
         """The local socket has reached its end: send the FIN. On a stream that is broken off it does nothing.
+
+        Args:
+            now: seconds.
+            last: bytes that precede the end, at most ``writable_bytes``; they go with it if they are few.
 
         Raises:
             LocalProtocolError: it has been called before.
@@ -131,11 +136,22 @@ class Stream(StreamLife):
         effects = Effects()
         if self._aborted or self._state is State.DRAINING:
             return self._concluded(effects)
-        self._advance(Event.FINISH, now)
-        sender = self._sender
+        sender, acknowledger = self._sender, self._acknowledger
+        if len(last) > MAX_LAST_BYTES:
+            sender.send(last, now, effects.frames)
+            last = b""
+        is_last = self._is_asked_until_finished and not last
+        if not is_last:
+            self._advance(Event.FINISH, now)
         # The FIN queues behind the bytes on the way; an ACK would overtake them.
         is_prompt = sender.sent_bytes - sender.acknowledged_bytes <= SMALLEST_ACK_BYTES
-        sender.finish(self._acknowledger.fin(now, is_prompt=is_prompt), now, effects.frames)
+        fin = acknowledger.fin(now, is_prompt=is_prompt, is_last=is_last)
+        sender.finish(fin, last, now, effects.frames)
+        if is_last:
+            self._farewell = tuple(effects.frames)
+            sender.release()
+            self._advance(Event.FINISH_LAST, now)
+            return self._concluded(effects)
         self._liveness.owed(now)
         return effects
 
@@ -208,7 +224,7 @@ class Stream(StreamLife):
         if heard and self._state in ACTIVE:
             self._heard(now, effects.frames)
         if self._answer and (self._state in ACTIVE or self._ended_in_order):
-            effects.frames.append(self._acknowledgement(FrameType.ACK, now))
+            effects.frames.extend(self._farewell or (self._acknowledgement(FrameType.ACK, now),))
         return self._concluded(effects) if self._state is State.DONE else effects
 
     def _heard(self, now: float, frames: list[Frame]) -> None:
@@ -240,7 +256,8 @@ class Stream(StreamLife):
             effects.peer_finished = True
             self._advance(Event.PEER_FIN, now)
             # An end that can still send has a FIN to come, which may say it.
-            self._answer = self._answer or self._state is not State.PEER_FINISHED
+            is_awaited = not (receiver.fin.is_last and self._state is State.DONE)
+            self._answer = self._answer or (is_awaited and self._state is not State.PEER_FINISHED)
         return True
 
     def _control(self, frame: Frame, now: float, effects: Effects) -> None:

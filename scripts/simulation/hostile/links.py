@@ -28,7 +28,6 @@ RIGHT_SIZES: Final = {
     FrameType.OPEN: OPENING_BODY_BYTES,
     FrameType.ACCEPT: OPENING_BODY_BYTES,
     FrameType.REJECT: OPENING_BODY_BYTES,
-    FrameType.FIN: 12 + TAG_BYTES,
     FrameType.ACK: 44 + TAG_BYTES,
     FrameType.RESET: 10 + TAG_BYTES,
     FrameType.PROBE: 44 + TAG_BYTES,

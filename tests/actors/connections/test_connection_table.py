@@ -5,6 +5,7 @@ import pytest
 
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
+from mesh.connection.farewells import FAREWELLS_S
 from mesh.link.frames import FrameType
 from mesh.link.unknown import UNKNOWN_BURST
 from mesh.trust.identity import NO_AGENT
@@ -16,6 +17,7 @@ from tests.actors.connections.connection_table_company import (
     BOB,
     BOB_INSTANCE,
     OWN,
+    OWN_INSTANCE,
     STRANGER,
     House,
     frame,
@@ -149,6 +151,36 @@ def test_frames_of_a_connection_that_has_died_are_answered(house):
     house.arrive(frame(FrameType.DATA, number, from_exit=True))
     assert [sent.type for sent in house.sent()] == [FrameType.UNKNOWN]
     assert house.counts() == (0, 0, 0)
+
+
+# Farewells
+
+
+FAREWELL = (frame(FrameType.FIN, from_exit=True, source=OWN.id, destination=ALICE.id),)
+
+
+def ended_with_a_farewell(house, number=7):
+    house.arrive(open_frame(number))
+    house.tell(messages.ConnectionEnded(ALICE.id, number, is_exit=True, farewell=FAREWELL))
+
+
+def test_a_farewell_is_said_again_to_whoever_repeats_its_end(house):
+    ended_with_a_farewell(house)
+    house.arrive(frame(FrameType.FIN), frame(FrameType.PROBE))
+    assert house.sent() == [*FAREWELL]
+    assert house.meters.frames_unknown == 0
+    house.world.run(FAREWELLS_S)
+    house.arrive(frame(FrameType.FIN))
+    assert [sent.type for sent in house.sent()[1:]] == [FrameType.UNKNOWN]
+
+
+def test_a_farewell_is_none_to_a_new_instance_that_uses_the_number_again(house):
+    ended_with_a_farewell(house)
+    house.routes(record_of(ALICE, instance=b"c"))
+    house.arrive(open_frame(7, body=b"c" * 16 + OWN_INSTANCE + b"handshake"))
+    house.tell(messages.ConnectionEnded(ALICE.id, 7, is_exit=True))
+    house.arrive(frame(FrameType.FIN))
+    assert [sent.type for sent in house.sent()] == [FrameType.UNKNOWN]
 
 
 # Leaving

@@ -87,13 +87,13 @@ def test_bodies_that_are_sealed_end_to_end_have_the_sizes_of_their_payloads():
         next_number=0, credit=0, missing_until=0, marked=0, echo=0, delay_s=0, silence_s=0
     )
     payloads = {
-        FrameType.FIN: encode_fin(Fin(0, 0)),
         FrameType.ACK: acknowledgement,
         FrameType.PROBE: acknowledgement,
         FrameType.RESET: encode_reset(Reset(ResetCode.RESET, False, 0)),
     }
     for kind, payload in payloads.items():
         assert body_bounds(kind) == (len(payload) + 16,) * 2
+    assert body_bounds(FrameType.FIN) == (len(encode_fin(Fin(0, 0))) + 16, frames.MAX_SEGMENT_BYTES + 16)
     assert body_bounds(FrameType.UNKNOWN) == (0, 0)
     assert body_bounds(FrameType.DATA) == (0, frames.MAX_SEGMENT_BYTES + 16)
 
@@ -118,7 +118,7 @@ def test_header_of_a_frame_of_the_links_own(frame_type):
         ),
         (frame(FrameType.DATA, marked=True), "01131001 S D 0102030405060708 1112131415161718 00000006"),
         (frame(FrameType.DATA, astray=b"~"), "01131002 S D 0102030405060708 1112131415161718 00000006"),
-        (frame(FrameType.FIN, hop_limit=3), "01140300 S D 0102030405060708 1112131415161718 0000001c"),
+        (frame(FrameType.FIN, hop_limit=3), "01140300 S D 0102030405060708 1112131415161718 0000001d"),
         (
             frame(FrameType.ACK, from_exit=True),
             "01951000 S D 0102030405060708 1112131415161718 0000003c",

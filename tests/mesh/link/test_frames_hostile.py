@@ -61,10 +61,12 @@ def test_the_hostile_headers_start_from_good_ones():
                 f"{kind.name} announces a body of {size}",
             )
             for kind in OF_CONNECTIONS
-            if kind not in (FrameType.DATA, FrameType.SESSION_KEYS)  # which have no one size
+            if kind not in (FrameType.DATA, FrameType.FIN, FrameType.SESSION_KEYS)  # which have no one size
             for size in (0, frame_sealing._KINDS[kind][1] - 1, frame_sealing._KINDS[kind][1] + 1, 65_552)
             if 0 <= size != frame_sealing._KINDS[kind][1]
         ),
+        (header(at_1=b"\x14", at_52=bytes(3) + b"\x1c"), "FIN announces a body of 28"),
+        (header(at_1=b"\x14", at_52=b"\x00\x01\x00\x11"), "FIN announces a body of 65553"),
         (header(at_3=b"\x04"), "reserved flags"),
         (header(at_3=b"\x81"), "reserved flags"),
         (header(at_52=(65_553).to_bytes(4, "big")), "DATA announces a body of 65553"),

@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from math import inf
 
+from mesh.connection.farewells import Farewells
 from mesh.connection.key_terms import KeyLimits, KeyTerms
 from mesh.connection.session import Session
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, Stream, StreamBudget
@@ -118,6 +119,8 @@ class End:
     sent_end: bool = False
     sent: list = field(default_factory=list)
     """Type of every frame sent."""
+    farewells: Farewells = field(default_factory=Farewells)
+    """What its agent answers once it is done."""
 
     def count(self, *types):
         return sum(kind in types for kind in self.sent)
@@ -162,6 +165,7 @@ class World:
         self.take(end)
         if end.done and not end.waiting and end.done_at is None:
             end.done_at = self.now
+            end.farewells.keep(None, end.stream.farewell, self.now)
             end.stream.release()
 
     def take(self, end, most=None):
@@ -195,7 +199,10 @@ class World:
 
     def arrive(self, end, frame):
         if end.done_at is not None:
-            if frame.type != FrameType.UNKNOWN and self.unknowns_answered:
+            farewell = end.farewells.answer(None, frame)
+            if farewell:
+                self.transmit(end, farewell)
+            elif frame.type != FrameType.UNKNOWN and self.unknowns_answered:
                 self.transmit(end, [unknown_frame(frame)])
         else:
             self.apply(end, end.stream.receive([frame], self.now))

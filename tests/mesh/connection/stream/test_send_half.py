@@ -185,7 +185,7 @@ def test_there_is_never_room_for_more_segments_than_the_other_end_keeps():
     room = sending.half.room_bytes
     assert room == 2 * SMALLEST_CUT_BYTES
     sending.send(1, room)
-    sending.half.finish(Fin(0, 0.0), NOW, [])
+    sending.half.finish(Fin(0, 0.0), b"", NOW, [])
     assert sending.half.outstanding <= MAX_SEGMENTS_AHEAD
 
 

@@ -25,7 +25,7 @@ u64 = st.integers(0, 2**64 - 1)
 ACKNOWLEDGEMENT = bytes.fromhex(
     "0000000000000003 0000000000010005 0000000000000009 0000000000000002 00000007 000009c4 000005dc"
 )
-FIN = bytes.fromhex("0000000000000003 000005dc")
+FIN = bytes.fromhex("0000000000000003 000005dc 01")
 RESET = bytes.fromhex("03 01 000000000000002a")  # TIMED_OUT, an answer, 42 segments
 
 
@@ -38,8 +38,10 @@ def test_an_acknowledgement_by_its_bytes():
 
 
 def test_a_fin_by_its_bytes():
-    assert encode_fin(Fin(3, 0.0015)) == FIN
-    assert decode_fin(FIN) == Fin(3, 0.0015)
+    assert encode_fin(Fin(3, 0.0015, is_last=True)) == FIN
+    assert decode_fin(FIN) == (Fin(3, 0.0015, is_last=True), b"")
+    assert encode_fin(Fin(3, 0.0015), memoryview(b"bye")) == FIN[:12] + b"\0bye"
+    assert decode_fin(FIN[:12] + b"\0bye") == (Fin(3, 0.0015), b"bye")
 
 
 def test_a_reset_by_its_bytes():
@@ -93,21 +95,26 @@ def test_a_delay_out_of_range_is_cut(delay_s, field):
     data = encode_acknowledgement(
         next_number=0, credit=0, missing_until=0, marked=0, echo=0, silence_s=delay_s, delay_s=delay_s
     )
-    assert data[36:40].hex() == data[40:44].hex() == encode_fin(Fin(0, delay_s))[8:].hex() == field
+    assert data[36:40].hex() == data[40:44].hex() == encode_fin(Fin(0, delay_s))[8:12].hex() == field
 
 
 @given(st.binary(max_size=64))
 def test_other_bytes_are_refused_or_read(data):
-    for decode, size in ((decode_acknowledgement, 44), (decode_fin, 12), (decode_reset, 10)):
+    for decode, size in ((decode_acknowledgement, 44), (decode_reset, 10)):
         if len(data) != size:
             with pytest.raises(RemoteProtocolError, match=f"{len(data)} bytes"):
                 decode(data)
+    if len(data) < 13:
+        with pytest.raises(RemoteProtocolError, match=f"{len(data)} bytes"):
+            decode_fin(data)
 
 
 @pytest.mark.parametrize("flags", [0x02, 0x80, 0xFF])
 def test_reserved_flags_are_refused(flags):
     with pytest.raises(RemoteProtocolError, match="reserved"):
         decode_reset(RESET[:1] + bytes([flags]) + RESET[2:])
+    with pytest.raises(RemoteProtocolError, match="reserved"):
+        decode_fin(FIN[:12] + bytes([flags]) + b"bye")
 
 
 @pytest.mark.parametrize("code", [0, 10, 255])

@@ -30,7 +30,7 @@ ACK, PROBE, DATA, FIN, RESET = (
 )
 
 
-def test_a_short_connection_takes_one_acknowledgement():
+def test_a_short_connection_takes_no_acknowledgement_of_its_own():
     world = confirmed(fate=lambda frame, now: [(0.002, frame)])
     world.ingress.outgoing = b"request"
     world.run(until=lambda: world.exit.incoming)
@@ -41,8 +41,9 @@ def test_a_short_connection_takes_one_acknowledgement():
     world.exit.ends = True
     start = world.now
     world.run(until=world.all_done)
-    assert world.now - start == pytest.approx(0.004)
-    assert world.ingress.sent == [DATA, FIN, ACK]
+    assert world.now - start == pytest.approx(0.002)
+    assert world.exit.done_at == start
+    assert world.ingress.sent == [DATA, FIN]
     assert world.exit.sent == [DATA, FIN]
     assert all(end.stream.finished for end in world.ends)
 

@@ -55,7 +55,12 @@ VIOLATIONS = {
     ],
     "too far ahead": lambda peer: [peer.seal_segment(DATA, MAX_SEGMENTS_AHEAD, b"x")],
     "DATA without bytes": lambda peer: [peer.seal_segment(DATA, 0, b"")],
-    "FIN of another length": lambda peer: [peer.seal_segment(FIN, 0, b"")],
+    "FIN that is too short": lambda peer: [peer.seal_segment(FIN, 0, SAID[:-1])],
+    "FIN with another flag": lambda peer: [peer.seal_segment(FIN, 0, SAID[:-1] + b"\2")],
+    "FIN beyond its credit": lambda peer: [
+        peer.seal_segment(DATA, 0, bytes(65_536)),
+        peer.seal_segment(FIN, 1, SAID + b"x"),
+    ],
     "FIN that acknowledges what was not sent": lambda peer: [
         peer.seal_segment(FIN, 0, encode_fin(Fin(1, 0.0)))
     ],
