@@ -3,6 +3,7 @@
     python scripts/trials.py                                        every trial once
     python scripts/trials.py transfer-kill --runs 20 --mib 1024     one of them, twenty times
     python scripts/trials.py pair-agent pair-target --json out.json
+    python scripts/trials.py soak --seconds 3600                    an hour of everything
 
 See docs/TRIALS.md for what each trial does and what its figures mean.
 """

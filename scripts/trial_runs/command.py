@@ -20,7 +20,7 @@ import rich.text
 from scripts import arguments as values
 from scripts.lab.meshes import Mesh, complaints
 from scripts.lab.processes import sigterm_unwinds, tail
-from scripts.trial_runs import changes, exits, handover, relays, rolling, starts
+from scripts.trial_runs import changes, exits, handover, relays, rolling, soak, starts
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series, Stage, Trial
 
 EXIT_OK: Final = 0
@@ -95,6 +95,7 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
         "changes": Trial(
             "changes of every agent's configuration, one after another, under load", changes.run
         ),
+        "soak": Trial("mixed load while relays and exits are killed, paused and restarted", soak.run),
         "starts": Trial(
             "start, stop and restart of endpoint, transit and ingress",
             starts.run,
@@ -107,7 +108,7 @@ TRIALS: Final[Mapping[str, Trial]] = MappingProxyType(
 def main(arguments: Sequence[str]) -> int:
     """Run what the command line says; the exit status is 1 where something failed that should not have."""
     options = _parse(arguments)
-    effort = Effort(byte_count=options.mib * MIB, changes=options.changes)
+    effort = Effort(byte_count=options.mib * MIB, changes=options.changes, soak_s=options.seconds)
     console = rich.console.Console(
         highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH
     )
@@ -160,6 +161,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--changes", type=values.whole(1), default=1000, metavar="N", help="of configurations (1000)"
+    )
+    parser.add_argument(
+        "--seconds", type=values.whole(1), default=60, metavar="S", help="that the soak lasts (60)"
     )
     parser.add_argument(
         "--seed", type=values.seed, default=1, help="of the first run; the next has the next (1)"

@@ -30,6 +30,8 @@ class Effort:
     """How long the database is under load."""
     changes: int = 1000
     """Of configurations."""
+    soak_s: float = 60.0
+    """How long the soak lasts."""
     timeout_s: float = 3.0
     """``connections.timeout`` of all agents."""
 

@@ -8,7 +8,7 @@ from scripts.lab import postgresql
 from scripts.trial_runs import command
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series
 
-LITTLE = Effort(byte_count=64 * MIB, clients=4, load_s=0.3, database_s=4.0, changes=40)
+LITTLE = Effort(byte_count=64 * MIB, clients=4, load_s=0.3, database_s=4.0, changes=40, soak_s=4.0)
 
 
 @pytest.mark.parametrize("name", command.TRIALS)
