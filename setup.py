@@ -5,7 +5,8 @@
 mypyc makes C of the modules' own types, so there is one source for both builds. Compiled are all modules of
 ``mesh/`` but for ``mesh/agent/`` and ``mesh/config/``, of which a connection or a frame needs nothing, those
 in ``INTERPRETED``, and those that define msgspec Structs: their metaclass makes classes that are as fast as C
-already, and takes arguments that mypyc does not know. What else a module may not do: tests/test_compiling.py.
+already, and takes arguments that mypyc does not know. Of ``actors/`` it is what stands in ``BESIDE_ACTORS``:
+actors are Pykka's, and those are interpreted. What else a module may not do: tests/test_compiling.py.
 
 Either all of them are compiled or none: ``mesh --version`` says which. Without a C compiler it is none.
 """
@@ -40,10 +41,30 @@ INTERPRETED = {
 }
 """Modules that mypyc cannot compile, and why."""
 
+BESIDE_ACTORS = (
+    "actors/connections/due.py",
+    "actors/links/forwarding.py",
+    "actors/links/output.py",
+    "actors/peer_meters.py",
+    "actors/runtime/alarm.py",
+    "actors/runtime/descriptors.py",
+    "actors/runtime/gather.py",
+    "actors/runtime/mailbox.py",
+    "actors/runtime/owned_timer.py",
+    "actors/runtime/real/connecting.py",
+    "actors/runtime/real/look_up.py",
+    "actors/runtime/real/readiness.py",
+    "actors/runtime/real/stream_ends.py",
+    "actors/runtime/real/streams.py",
+    "actors/runtime/real/turns.py",
+)
+"""What actors hold and run on, as far as each frame or each connection passes through it."""
+
 
 def compiled_modules() -> list[str]:
     """Paths from the root, sorted."""
-    return sorted(path for path in _core() if path not in INTERPRETED and not _has_structs(ROOT / path))
+    core = (path for path in _core() if path not in INTERPRETED and not _has_structs(ROOT / path))
+    return sorted((*core, *BESIDE_ACTORS))
 
 
 def _core() -> Iterator[str]:
@@ -112,7 +133,8 @@ class BuildCore(build_ext):
 
 
 def _remove_libraries(folder: Path) -> None:
-    for path in (*folder.glob(f"{LIBRARY}*.so"), *folder.glob("mesh/**/*.so")):
+    patterns = (f"{LIBRARY}*.so", "mesh/**/*.so", "actors/**/*.so")
+    for path in (path for pattern in patterns for path in folder.glob(pattern)):
         path.unlink()
 
 

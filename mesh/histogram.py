@@ -3,11 +3,11 @@
 from bisect import bisect_left
 from typing import Final
 
-OPENING_BOUNDS_S: Final = (0.002, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+OPENING_BOUNDS_S: Final[tuple[float, ...]] = (0.002, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Opening a connection takes a round trip or two and the connect at the target: from one machine to a
 satellite, and on to an exit that did not answer."""
 
-ROUND_TRIP_BOUNDS_S: Final = (0.000_5, 0.002, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+ROUND_TRIP_BOUNDS_S: Final[tuple[float, ...]] = (0.000_5, 0.002, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Of a link: on one machine, at one site, in a country, across the sea, by satellite, behind a queue."""
 
 

@@ -21,6 +21,7 @@ class Alarm(Generic[M]):
     """
 
     __slots__ = ("_message", "_schedule", "_timer", "at")
+    __deletable__ = ("_schedule",)
 
     def __init__(self, schedule: Callable[[float, M], Timer], message: M) -> None:
         self._schedule = schedule

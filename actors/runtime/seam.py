@@ -148,7 +148,7 @@ class StreamSocket(Protocol):
         """Make ``owner`` (an actor of this dispatcher) hear of readiness; nothing is watched yet."""
         ...
 
-    def recv_into(self, buffer: memoryview) -> int:
+    def recv_into(self, buffer: memoryview, /) -> int:
         """Take up to ``len(buffer)`` bytes; 0 is the end of the stream.
 
         Raises:

@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 _Key: TypeAlias = tuple[float, ...]
 """What sorts a queue; the last element is the offer's position among all, so that no two are equal."""
 
-_AFTER_FIRST_TURN: Final = (1.0,)
+_AFTER_FIRST_TURN: Final[tuple[float, ...]] = (1.0,)
 """In a queue of equals it stands between those that never had a turn and those that had."""
 
 

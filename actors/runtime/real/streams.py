@@ -43,6 +43,9 @@ class LoopStreamSocket:
         "recv_into",
     )
 
+    recv_into: Callable[[memoryview], int]
+    """The socket's own method, which does what the seam asks for."""
+
     def __init__(
         self,
         reactor: Reactor,
@@ -54,7 +57,6 @@ class LoopStreamSocket:
         self._resets = options.reset_if_abandoned
         self._socket = sock
         self.recv_into = sock.recv_into
-        """The socket's own method, which does what the seam asks for."""
         self._readiness = Readiness(reactor, sock.fileno())
         self._readiness.watch_end()
         self._local_name = local_name
@@ -223,7 +225,7 @@ class ResetStreamSocket(LoopStreamSocket):
         self._number = number
         if number == errno.ECONNRESET:
             # Not for a broken pipe: the other end had finished before that, which reading shows.
-            self.recv_into = self._receive  # type: ignore[assignment] # the slot holds the socket's own
+            self.recv_into = self._receive
 
     def _receive(self, buffer: memoryview) -> int:
         count = self._socket.recv_into(buffer)
