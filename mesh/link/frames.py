@@ -25,9 +25,6 @@ import enum
 import struct
 from typing import Final, TypeAlias
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from mesh.hops import DEFAULT_MAX_HOPS
 from mesh.trust.identity import NO_AGENT, AgentId
 
@@ -103,28 +100,54 @@ def type_name(kind: int) -> str:
     return f"frame type {kind:#04x}" if name is None else name
 
 
-class Frame(Struct, frozen=True, gc=False):
+class Frame:
     """A frame in the clear; ``body`` of a connection's frame is sealed end to end all the same.
 
-    Make those of the link's own with :func:`link_frame`.
+    Nothing changes one. Make those of the link's own with :func:`link_frame`.
     """
 
-    type: int
-    from_exit: bool
-    source: AgentId
-    destination: AgentId
-    connection: int
-    number: int
-    body: bytes
-    hop_limit: int = DEFAULT_MAX_HOPS
-    marked: bool = False
-    astray: bytes = _ON_ITS_WAY
-    """Of a frame that has come by another way than its source's (``mesh/routing/straying.py``): whose turn it
-    takes where it waits, by :func:`turn_of_strays`. Else empty, and it takes its source's."""
+    # No Struct: compiled code reads what a class of its own has at once, and asks a Struct by name.
+    __slots__ = (
+        "astray",
+        "body",
+        "connection",
+        "destination",
+        "from_exit",
+        "hop_limit",
+        "marked",
+        "number",
+        "source",
+        "type",
+    )
+
+    def __init__(  # noqa: PLR0917 -- as in the header
+        self,
+        type: int,  # noqa: A002
+        from_exit: bool,
+        source: AgentId,
+        destination: AgentId,
+        connection: int,
+        number: int,
+        body: bytes,
+        hop_limit: int = DEFAULT_MAX_HOPS,
+        marked: bool = False,
+        astray: bytes = _ON_ITS_WAY,
+    ) -> None:
+        self.type = type
+        self.from_exit = from_exit
+        self.source = source
+        self.destination = destination
+        self.connection = connection
+        self.number = number
+        self.body = body
+        self.hop_limit = hop_limit
+        self.marked = marked
+        self.astray = astray
+        """Of a frame that has come by another way than its source's (``mesh/routing/straying.py``): whose
+        turn it takes where it waits, by :func:`turn_of_strays`. Else empty, and it takes its source's."""
 
     def after_a_hop(self, max_hops: int, astray: bytes = _ON_ITS_WAY) -> "Frame":
         """This frame as a transit agent passes it on: a hop less to go, and at most ``max_hops``."""
-        # Not replace(), which takes twice as long; a test holds the two against each other.
         hop_limit = self.hop_limit
         return Frame(
             self.type,
@@ -141,7 +164,44 @@ class Frame(Struct, frozen=True, gc=False):
 
     def with_mark(self) -> "Frame":
         """This frame with the congestion mark."""
-        return replace(self, marked=True)
+        return Frame(
+            self.type,
+            self.from_exit,
+            self.source,
+            self.destination,
+            self.connection,
+            self.number,
+            self.body,
+            self.hop_limit,
+            True,
+            self.astray,
+        )
+
+    def _fields(self) -> tuple[int, bool, AgentId, AgentId, int, int, bytes, int, bool, bytes]:
+        return (
+            self.type,
+            self.from_exit,
+            self.source,
+            self.destination,
+            self.connection,
+            self.number,
+            self.body,
+            self.hop_limit,
+            self.marked,
+            self.astray,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are the same."""
+        return isinstance(other, Frame) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        """As equality has it."""
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        """All fields, for tests that fail."""
+        return f"Frame{self._fields()!r}"
 
 
 def turn_of_strays(peer_id: AgentId) -> bytes:

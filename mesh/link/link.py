@@ -373,8 +373,8 @@ class Link:
                 transit[destination] = [frame]
         if local:
             self._effects.append(effects.Deliver(tuple(local)))
-        if transit:
-            self._effects.extend(map(effects.PassOn, transit, transit.values()))
+        for towards, passing in transit.items():
+            self._effects.append(effects.PassOn(towards, passing))
         if returned:
             self._effects.append(effects.FramesReturned(returned))
         if self._own_frames.records:

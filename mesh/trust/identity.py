@@ -66,8 +66,8 @@ class Identity:
 
     __slots__ = ("_secret", "id", "public_key")
 
-    id: Final[AgentId]
-    public_key: Final[bytes]
+    id: AgentId
+    public_key: bytes
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEED_BYTES:

@@ -91,7 +91,7 @@ class _Automaton:
         self._ones = _bits(pattern, _ONE)
         self._literals = {each: _bits(pattern, each) for each in set(pattern) - {_STAR, _ONE}}
         self._end = 1 << len(pattern)
-        self.start: Final = self._closed(_START)
+        self.start = self._closed(_START)
 
     def after(self, states: int, character: str) -> int:
         """The states after one more character."""

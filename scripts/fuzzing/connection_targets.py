@@ -5,7 +5,7 @@ import struct
 from math import inf
 from typing import Final
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from mesh.connection import session_handshake
 from mesh.connection.key_terms import KeyLimits, KeyTerms
@@ -29,6 +29,7 @@ from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 from scripts.fuzzing.choices import EDGES, Choices
 from scripts.fuzzing.people import EXIT, INGRESS
+from scripts.lab.frames import changed
 
 _STATIC: Final = {"ingress": key_pair(b"\x1e" * 32), "exit": key_pair(b"\x28" * 32)}
 _EPHEMERAL: Final = {"ingress": key_pair(b"\x50" * 32), "exit": key_pair(b"\x51" * 32)}
@@ -91,9 +92,9 @@ def session(data: bytes) -> None:
     try:
         match mode:
             case 0:
-                _responder().read_open(replace(_OPEN, body=rest))
+                _responder().read_open(changed(_OPEN, body=rest))
             case 1:
-                _responder().read_open(replace(_OPEN, body=INGRESS.instance + EXIT.instance + rest))
+                _responder().read_open(changed(_OPEN, body=INGRESS.instance + EXIT.instance + rest))
             case 2:
                 _read_authentic_open(rest)
             case 3:
@@ -120,7 +121,7 @@ def _read_authentic_open(payload: bytes) -> None:
         remote_static=EXIT.session_key,
     )
     message = noise.write_message(payload)
-    _responder().read_open(replace(_OPEN, body=INGRESS.instance + EXIT.instance + message))
+    _responder().read_open(changed(_OPEN, body=INGRESS.instance + EXIT.instance + message))
 
 
 def _read_authentic_reply(payload: bytes, kind: FrameType) -> None:

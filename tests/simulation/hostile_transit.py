@@ -3,10 +3,9 @@
 import random
 from typing import Any, ClassVar
 
-from msgspec.structs import replace
-
 from mesh.link.frames import MAX_BODY_BYTES, Frame, FrameType
 from mesh.trust.identity import AgentId
+from scripts.lab.frames import changed
 from scripts.simulation.meddling import MeddlingLink
 from tests.frame_sizes import fitting
 
@@ -61,7 +60,7 @@ class HostileLink(MeddlingLink):
             self.done[kind] = self.done.get(kind, 0) + 1
             # Another size would cost this link, and so end all mischief.
             out.extend(
-                replace(made, body=fitting(made.type, made.body)) for made in getattr(self, f"_{kind}")(frame)
+                changed(made, body=fitting(made.type, made.body)) for made in getattr(self, f"_{kind}")(frame)
             )
         self._go_on(out)
 
@@ -92,51 +91,51 @@ class HostileLink(MeddlingLink):
             return [frame]
         body = bytearray(frame.body)
         body[self.draw.randrange(len(body))] ^= 1 << self.draw.randrange(8)
-        return [replace(frame, body=bytes(body))]
+        return [changed(frame, body=bytes(body))]
 
     def _truncate(self, frame: Frame) -> list[Frame]:
-        return [replace(frame, body=frame.body[: self.draw.randrange(len(frame.body) + 1)])]
+        return [changed(frame, body=frame.body[: self.draw.randrange(len(frame.body) + 1)])]
 
     def _lengthen(self, frame: Frame) -> list[Frame]:
         room = MAX_BODY_BYTES - len(frame.body)
-        return [replace(frame, body=frame.body + self.draw.randbytes(min(room, 1 + self.draw.randrange(40))))]
+        return [changed(frame, body=frame.body + self.draw.randbytes(min(room, 1 + self.draw.randrange(40))))]
 
     def _renumber(self, frame: Frame) -> list[Frame]:
         number = self.draw.choice([frame.number ^ 1, frame.number ^ 2, 0, 2**64 - 1])
-        return [replace(frame, number=number)]
+        return [changed(frame, number=number)]
 
     def _retype(self, frame: Frame) -> list[Frame]:
         kinds = [*(kind for kind in FrameType if kind >= FrameType.OPEN), *range(0x60, 0x80)]
-        return [replace(frame, type=self.draw.choice(kinds))]
+        return [changed(frame, type=self.draw.choice(kinds))]
 
     def _turn(self, frame: Frame) -> list[Frame]:
-        return [replace(frame, from_exit=not frame.from_exit)]
+        return [changed(frame, from_exit=not frame.from_exit)]
 
     def _reconnect(self, frame: Frame) -> list[Frame]:
         other = self.draw.choice(self.seen).connection
-        return [replace(frame, connection=self.draw.choice([other, frame.connection ^ 1, 2**64 - 1]))]
+        return [changed(frame, connection=self.draw.choice([other, frame.connection ^ 1, 2**64 - 1]))]
 
     def _exchange(self, frame: Frame) -> list[Frame]:
         other = self.draw.choice(self.seen)
-        return [replace(frame, body=other.body)]
+        return [changed(frame, body=other.body)]
 
     def _reflect(self, frame: Frame) -> list[Frame]:
-        back = replace(frame, source=frame.destination, destination=frame.source)
-        return [frame, self.draw.choice([back, replace(back, from_exit=not frame.from_exit)])]
+        back = changed(frame, source=frame.destination, destination=frame.source)
+        return [frame, self.draw.choice([back, changed(back, from_exit=not frame.from_exit)])]
 
     def _mark(self, frame: Frame) -> list[Frame]:
-        return [replace(frame, marked=not frame.marked)]
+        return [changed(frame, marked=not frame.marked)]
 
     def _forge(self, frame: Frame) -> list[Frame]:
         draw = self.draw
         kind = draw.choice([FrameType.RESET, FrameType.ACK, FrameType.FIN, FrameType.PROBE, FrameType.REJECT])
         body = draw.randbytes(draw.choice([0, 16, 25, 64, 300]))
         number = draw.choice([0, frame.number, frame.number ^ 1, 2**63])
-        return [replace(frame, type=kind, body=body, number=number), frame]
+        return [changed(frame, type=kind, body=body, number=number), frame]
 
     def _unknown(self, frame: Frame) -> list[Frame]:
         body = self.draw.choice([b"", b"x"])
-        return [replace(frame, type=FrameType.UNKNOWN, body=body, number=0), frame]
+        return [changed(frame, type=FrameType.UNKNOWN, body=body, number=0), frame]
 
     def _swap_open(self, frame: Frame) -> list[Frame]:
         """An OPEN with another's handshake, or with an ephemeral key of the transit agent's own."""
@@ -144,9 +143,9 @@ class HostileLink(MeddlingLink):
             return [frame]
         others = [other for other in self.seen if other.type == frame.type and other is not frame]
         if others and self.draw.random() < 0.5:
-            return [replace(frame, body=self.draw.choice(others).body)]
+            return [changed(frame, body=self.draw.choice(others).body)]
         at = 32 if frame.type == FrameType.OPEN else 0
-        return [replace(frame, body=frame.body[:at] + self.draw.randbytes(32) + frame.body[at + 32 :])]
+        return [changed(frame, body=frame.body[:at] + self.draw.randbytes(32) + frame.body[at + 32 :])]
 
 
 MISCHIEF = tuple(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from msgspec.structs import replace
 
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
+from scripts.lab.frames import changed
 from scripts.simulation.faults import draw_script
 from scripts.simulation.hostile import run as hostile_run
 from scripts.simulation.hostile.loot import MOST_HELD, Loot
@@ -93,7 +93,7 @@ def test_only_those_whose_frames_it_was_given_are_excused():
 def test_what_it_made_up_and_gets_back_excuses_nobody():
     loot = Loot()
     loot.note_sent(data())
-    loot.note_given([replace(data(), hop_limit=3, marked=True)], 5.0)
+    loot.note_given([changed(data(), hop_limit=3, marked=True)], 5.0)
     assert not loot.was_given(A, B, 0.0, 9.0)
     loot.note_given([data(1)], 5.0)
     assert loot.was_given(A, B, 0.0, 9.0)

@@ -2,8 +2,6 @@
 
 import enum
 
-import msgspec
-
 from mesh.connection.stream.control import ResetCode
 from mesh.link.frames import Frame
 
@@ -21,18 +19,21 @@ class PathVerdict(enum.Enum):
     """It arrives by now, which may be chance."""
 
 
-class Effects(msgspec.Struct):
+class Effects:
     """To be done in this order: send, write to the local socket, then what the flags say."""
 
-    frames: list[Frame] = msgspec.field(default_factory=list)
-    """To send, in this order."""
-    delivered: list[bytes] = msgspec.field(default_factory=list)
-    """Bytes for the local socket, in this order; report what it took with ``Stream.delivered``."""
-    peer_finished: bool = False
-    """The other end's stream has ended: after the bytes handed out so far comes the end of stream."""
-    peer_reset: ResetCode | None = None
-    """The connection is broken: once the bytes handed out so far are written, reset the local socket."""
-    path: PathVerdict | None = None
-    """What has become known of this end's first hop, if anything has."""
-    done: bool = False
-    """The stream needs nothing more and can be let go, once the local socket has what was handed out."""
+    __slots__ = ("delivered", "done", "frames", "path", "peer_finished", "peer_reset")
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        """To send, in this order."""
+        self.delivered: list[bytes] = []
+        """Bytes for the local socket, in this order; report what it took with ``Stream.delivered``."""
+        self.peer_finished = False
+        """The other end's stream has ended: after the bytes handed out so far comes the end of stream."""
+        self.peer_reset: ResetCode | None = None
+        """The connection is broken: once the bytes handed out so far are written, reset the local socket."""
+        self.path: PathVerdict | None = None
+        """What has become known of this end's first hop, if anything has."""
+        self.done = False
+        """The stream needs nothing more and can be let go, once the local socket has what was handed out."""

@@ -93,9 +93,15 @@ class Stream(StreamLife):
     def deadline(self) -> float:
         """When to call :meth:`timeout`; a call before then does nothing. Any call may move it, either way."""
         acknowledger = self._acknowledger
-        return min(
-            self._sender.due, acknowledger.due, acknowledger.gap_due, self._liveness.due, self._wait_until
-        )
+        # Not min(), which compiled code takes only two of without objects for all of them.
+        earliest = self._sender.due
+        if (due := acknowledger.due) < earliest:
+            earliest = due
+        if (due := acknowledger.gap_due) < earliest:
+            earliest = due
+        if (due := self._liveness.due) < earliest:
+            earliest = due
+        return min(earliest, self._wait_until)
 
     # -- the local side --------------------------------------------------------------------------------------
 

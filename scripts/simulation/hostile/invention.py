@@ -21,6 +21,7 @@ from mesh.link.frames import (
 from mesh.routing.records import EndpointEntry, ListenerEntry, Neighbour, PageName, RecordBody
 from mesh.trust.identity import NO_AGENT, RECORD_CONTEXT, AgentId, Identity, Instance
 from mesh.trust.revocations import MAX_LIST_BYTES, Revocation, sign_list
+from scripts.lab.frames import changed
 from scripts.simulation.hostile.links import RIGHT_SIZES, Odd
 from scripts.simulation.hostile.loot import Loot
 
@@ -99,13 +100,13 @@ class Inventor:
             frame = draw.choice(seen)
             change = draw.randrange(5)
             if change == 1:
-                frame = replace(frame, number=draw.choice(NUMBERS))
+                frame = changed(frame, number=draw.choice(NUMBERS))
             elif change == 2:
-                frame = replace(frame, type=draw.choice(OF_CONNECTIONS))
+                frame = changed(frame, type=draw.choice(OF_CONNECTIONS))
             elif change == 3:
-                frame = replace(frame, source=frame.destination, destination=frame.source)
+                frame = changed(frame, source=frame.destination, destination=frame.source)
             elif change == 4:
-                frame = replace(frame, from_exit=not frame.from_exit, body=self.body(frame.type))
+                frame = changed(frame, from_exit=not frame.from_exit, body=self.body(frame.type))
         return frame
 
     def odd(self) -> Odd:

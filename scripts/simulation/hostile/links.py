@@ -7,7 +7,6 @@ from typing import Any, Final
 from unittest import mock
 
 import msgspec
-from msgspec.structs import replace
 
 import actors.root.services
 from actors.links.peer_link import PeerLink
@@ -18,6 +17,7 @@ from mesh.link.frame_sealing import FrameWriter
 from mesh.link.frames import OPENING_BODY_BYTES, TAG_BYTES, Frame, FrameType
 from mesh.link.states import LinkState
 from mesh.trust.identity import AgentId
+from scripts.lab.frames import changed
 from scripts.simulation.hostile.loot import Loot
 from scripts.simulation.meddling import MeddlingLink
 
@@ -155,12 +155,12 @@ class HostileLink(MeddlingLink):
         if draw.random() < temper.damage and frame.body:
             body = bytearray(frame.body)
             body[draw.randrange(len(body))] ^= 1 << draw.randrange(8)
-            frame = replace(frame, body=bytes(body))
+            frame = changed(frame, body=bytes(body))
         if draw.random() < temper.retype:
             alike = [kind for kind, size in RIGHT_SIZES.items() if size == len(frame.body)]
-            frame = replace(frame, type=draw.choice([*alike, FrameType.DATA]))
+            frame = changed(frame, type=draw.choice([*alike, FrameType.DATA]))
         if draw.random() < temper.mark:
-            frame = replace(frame, marked=not frame.marked)
+            frame = changed(frame, marked=not frame.marked)
         return [frame, frame] if draw.random() < temper.repeat else [frame]
 
 

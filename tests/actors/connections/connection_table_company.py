@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import msgspec
-
 from actors.connections.connection_table import ConnectionTable
 from actors.messages import connection_table as messages
 from actors.messages import peer_link as link_messages
@@ -15,6 +13,7 @@ from mesh.connection.pending_open import PendingOpen
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
 from mesh.trust.policy import Policy
+from scripts.lab.frames import changed
 from tests.actors.company import IDENTITIES, Ear, record_of, routes_of, start
 
 OWN, ALICE, BOB, STRANGER = IDENTITIES[:4]
@@ -25,7 +24,7 @@ BOB_INSTANCE = Instance(b"b" * 16)
 
 def frame(kind: FrameType, number: int = 7, source: AgentId = ALICE.id, **changes: Any) -> Frame:
     made = Frame(kind, False, source, OWN.id, number, 0, b"sealed")
-    return msgspec.structs.replace(made, **changes)
+    return changed(made, **changes)
 
 
 def open_frame(number: int = 7, source: AgentId = ALICE.id, body: bytes = b"") -> Frame:

@@ -1,6 +1,5 @@
 """Which connections end here, and how they end: who hears of what, and frames that are for nobody."""
 
-import msgspec
 import pytest
 
 from actors.messages import connection as connection_messages
@@ -10,6 +9,7 @@ from mesh.link.frames import FrameType
 from mesh.link.unknown import UNKNOWN_BURST
 from mesh.trust.identity import NO_AGENT
 from mesh.trust.policy import Policy
+from scripts.lab.frames import changed
 from tests.actors.company import record_of, start
 from tests.actors.connections.connection_table_company import (
     ALICE,
@@ -73,7 +73,7 @@ def test_frames_reach_their_connection_in_order(house):
 def test_frames_of_others_do_not_reach_a_connection(house, changes):
     connection, number = house.register()
     right = frame(FrameType.DATA, number, from_exit=True)
-    house.arrive(msgspec.structs.replace(right, **changes))
+    house.arrive(changed(right, **changes))
     assert len(connection.heard) == 1
     assert house.meters.frames_unknown == 1
 

@@ -1,12 +1,12 @@
 """An exit that accepts an OPEN, and how it ends; the ingress is in the hands of the test."""
 
-import msgspec
 import pytest
 
 from actors.messages import connection as messages
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.stream.control import Reset, ResetCode, encode_acknowledgement, encode_reset
 from mesh.link.frames import FrameType
+from scripts.lab.frames import changed
 from tests.actors.connections.end_company import RESET
 from tests.actors.connections.exit_company import Answering, Asker
 
@@ -111,7 +111,7 @@ def test_a_forged_frame_confirms_nothing(scene):
     scene.ask()
     scene.read_answer()
     genuine = scene.session.seal_segment(FrameType.DATA, 0, b"hello")
-    scene.tell(msgspec.structs.replace(genuine, body=genuine.body[:-1] + b"\0"))
+    scene.tell(changed(genuine, body=genuine.body[:-1] + b"\0"))
     scene.run(10.5)
     assert scene.is_over
 

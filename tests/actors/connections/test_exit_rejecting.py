@@ -15,6 +15,7 @@ from mesh.routing.records import trusted_record
 from mesh.trust.certificates import issue_certificate, read_certificate
 from mesh.trust.identity import display_id
 from mesh.trust.policy import Policy
+from scripts.lab.frames import changed
 from tests.actors.company import AUTHORITY
 from tests.actors.connections.end_company import EXIT, INGRESS, KEY, TARGET
 from tests.actors.connections.exit_company import Asker
@@ -163,7 +164,7 @@ def test_a_connection_that_the_endpoint_denies_is_rejected_with_its_reason(scene
 
 def test_an_open_that_does_not_authenticate_gets_no_answer(scene):
     asker = Asker()
-    forged = msgspec.structs.replace(asker.open, body=asker.open.body[:-1] + b"\0")
+    forged = changed(asker.open, body=asker.open.body[:-1] + b"\0")
     scene.start_exit(forged, link=scene.wire.ref, table=scene.table, settings=scene.settings)
     scene.run(0.1)
     assert scene.wire.frames == []
@@ -177,7 +178,7 @@ def test_an_authentic_open_that_cannot_be_read_is_rejected(scene, request_):
     asker = Asker()
     handshake = asker.unasked()._handshake
     message = handshake.write_message(padded(request_))
-    opening = msgspec.structs.replace(asker.open, body=asker.open.body[:32] + message)
+    opening = changed(asker.open, body=asker.open.body[:32] + message)
     scene.start_exit(opening, link=scene.wire.ref, table=scene.table, settings=scene.settings)
     scene.run(0.1)
     (answer,) = scene.answers

@@ -1,6 +1,5 @@
 """How an ingress opens a connection, and how it ends; the exits are in the hands of the test."""
 
-import msgspec
 import pytest
 
 from actors.connections.due import HANG_UP_POLL_S
@@ -8,6 +7,7 @@ from actors.messages import connection as messages
 from actors.messages.listener import CandidateServed
 from mesh.connection.patience import HEDGE_AFTER_S
 from mesh.link.frames import FrameType
+from scripts.lab.frames import changed
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
 from tests.actors.connections.ingress_company import Candidate, Opening
 
@@ -81,7 +81,7 @@ def test_a_forged_answer_is_dropped_and_the_genuine_one_is_taken(one, change, co
         "source": {"source": OTHER_EXIT.id},
         "number": {"number": 1},
     }[change]
-    candidate.send(msgspec.structs.replace(genuine, **changes))
+    candidate.send(changed(genuine, **changes))
     assert one.ingress_meters.frames_forged == 1
     assert one.ingress._stream is None
     assert one.client.end == ""

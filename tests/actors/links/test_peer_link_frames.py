@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from actors.links.output import AT_ONCE_BYTES
@@ -16,13 +15,14 @@ from mesh.link.bodies import Digest, DigestEntry, Records, WireRecord
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.relay_budget import RelayBudget
 from mesh.trust.identity import Instance
+from scripts.lab.frames import changed
 from tests.actors.company import start
 from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
 
 
 def frame(destination: Any, connection: int = 1, hop_limit: int = 16, **changes: Any) -> Frame:
     made = Frame(FrameType.DATA, False, PEER.id, destination.id, connection, 0, b"sealed", hop_limit)
-    return msgspec.structs.replace(made, **changes)
+    return changed(made, **changes)
 
 
 def ping(token: int) -> Frame:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from actors.messages import peer_link as messages
@@ -12,6 +11,7 @@ from mesh.link import bodies as link_bodies
 from mesh.link.frames import MAX_SKIPPED_BODY_BYTES, Frame, FrameType, link_frame
 from mesh.sampling import ALARM_MARK, MARK
 from mesh.trust.naming import named
+from scripts.lab.frames import changed
 from tests.actors.company import start
 from tests.actors.links.link_company import ALICE, BOB, OWN, PEER, LinkScene
 from tests.frame_sizes import smallest_body
@@ -22,7 +22,7 @@ IN_NAME = "in the name of another: its certificate does not let the peer relay"
 
 def frame(kind: int, source: Any, destination: Any, **changes: Any) -> Frame:
     made = Frame(kind, False, source.id, destination.id, 1, 0, smallest_body(kind))
-    return msgspec.structs.replace(made, **changes)
+    return changed(made, **changes)
 
 
 def is_up(scene: LinkScene, peer: Any) -> bool:

@@ -1,7 +1,5 @@
 """An ingress and an exit that open a session, each with keys that are the same in every test."""
 
-import msgspec
-
 from mesh.connection.session_handshake import (
     OpenReply,
     OpenRequest,
@@ -12,6 +10,7 @@ from mesh.connection.session_handshake import (
 from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
+from scripts.lab.frames import changed
 
 CONNECTION = 0x0102030405060708
 INGRESS_STATIC = key_pair(bytes([1]) * 32)
@@ -48,7 +47,7 @@ def responder(**changes) -> SessionResponder:
 
 
 def altered(frame: Frame, **changes) -> Frame:
-    return msgspec.structs.replace(frame, **changes)
+    return changed(frame, **changes)
 
 
 def flipped(data: bytes, bit: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from math import inf
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
+from scripts.lab.frames import changed
 from tests.examples import examples
 from tests.mesh.connection.replies import reply_with
 
@@ -131,7 +131,7 @@ class Ingress:
                 self.do(opening.client_left())
             case 8 if self.answers:
                 answer = data.draw(st.sampled_from(sorted(self.answers.items())))[1]
-                damaged = msgspec.structs.replace(answer, body=answer.body[:-1] + b"?")
+                damaged = changed(answer, body=answer.body[:-1] + b"?")
                 chosen = self.count(ExitChosen)
                 self.do(opening.answered(damaged, self.now))
                 assert self.count(ExitChosen) == chosen

@@ -1,4 +1,3 @@
-import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
@@ -9,6 +8,7 @@ from mesh.connection.session import MAX_CONTROL_NUMBER, Session
 from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError, RemoteProtocolError
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
+from scripts.lab.frames import changed
 
 CONNECTION = 0x0102030405060708
 INGRESS = AgentId(b"i" * 16)
@@ -41,7 +41,7 @@ def open_pair(connection: int = CONNECTION) -> tuple[Session, Session]:
 
 
 def altered(frame: Frame, **changes) -> Frame:
-    return msgspec.structs.replace(frame, **changes)
+    return changed(frame, **changes)
 
 
 def flipped(data: bytes, bit: int) -> bytes:

@@ -1,12 +1,12 @@
 """Frames to send, and what they are on the wire."""
 
-import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import strategies as st
 
 from mesh.link.frame_sealing import FrameReader, FrameWriter
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.trust.identity import AgentId
+from scripts.lab.frames import changed
 from tests.frame_sizes import fitting, smallest_body
 
 KEY = bytes(range(32))
@@ -65,4 +65,4 @@ any_frame = st.builds(
     body=st.binary(max_size=300),
     hop_limit=st.integers(0, 255),
     marked=st.booleans(),
-).map(lambda made: msgspec.structs.replace(made, body=fitting(made.type, made.body)))
+).map(lambda made: changed(made, body=fitting(made.type, made.body)))

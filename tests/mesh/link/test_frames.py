@@ -1,4 +1,3 @@
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from mesh.link.frames import (
     type_name,
 )
 from mesh.trust.identity import NO_AGENT
+from scripts.lab.frames import changed
 from tests.frame_sizes import body_bounds, is_sealed
 from tests.mesh.link.frame_company import (
     DESTINATION,
@@ -164,7 +164,7 @@ def test_nonce_is_class_and_number():
 def test_after_a_hop_only_the_hop_limit_differs():
     assert frame().after_a_hop(16) == frame(hop_limit=15)
     sent = frame(from_exit=True, marked=True)
-    assert sent.after_a_hop(9) == msgspec.structs.replace(sent, hop_limit=8)
+    assert sent.after_a_hop(9) == changed(sent, hop_limit=8)
 
 
 def test_a_stray_takes_another_turn_and_tells_the_next_agent_so():
@@ -174,7 +174,7 @@ def test_a_stray_takes_another_turn_and_tells_the_next_agent_so():
     assert clear_header(data)[3] == 3
     (arrived,) = read(data)
     assert arrived.astray
-    assert msgspec.structs.replace(arrived, astray=sent.astray) == sent
+    assert changed(arrived, astray=sent.astray) == sent
     assert read(wire(arrived)) == [arrived]
 
 

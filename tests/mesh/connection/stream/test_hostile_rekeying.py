@@ -12,6 +12,7 @@ from mesh.link.frames import FrameType
 from mesh.trust.identity import AgentId
 from mesh.trust.noise.handshake import Handshake
 from mesh.trust.noise.primitives import key_pair
+from scripts.lab.frames import changed
 from tests.mesh.connection.stream.harness import EXIT, INGRESS, STATICS, confirmed, make_stream, sessions
 
 SESSION_KEYS = FrameType.SESSION_KEYS
@@ -218,11 +219,11 @@ def test_who_has_no_key_can_say_nothing():
     other = Far()
     stranger = other.session.seal_control(SESSION_KEYS, encode_keys_message(KeysMessage(Step.ASK, 1)))
     forged = [
-        replace(asked, body=bytes(len(asked.body))),
-        replace(asked, number=asked.number + 1),
-        replace(asked, connection=asked.connection + 1),
-        replace(asked, source=EXIT, destination=INGRESS, from_exit=True),
-        replace(stranger, number=2**40, body=stranger.body[::-1]),
+        changed(asked, body=bytes(len(asked.body))),
+        changed(asked, number=asked.number + 1),
+        changed(asked, connection=asked.connection + 1),
+        changed(asked, source=EXIT, destination=INGRESS, from_exit=True),
+        changed(stranger, number=2**40, body=stranger.body[::-1]),
     ]
     exit_ = world.exit.stream
     effects = exit_.receive(forged, world.now)

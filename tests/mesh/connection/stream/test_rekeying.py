@@ -4,12 +4,12 @@ import random
 from math import inf
 
 import pytest
-from msgspec.structs import replace
 
 from mesh.connection.stream import ResetCode
 from mesh.connection.stream.rekeying import TRANSITIONS, Event, State, _advance
 from mesh.errors import AuthenticationError, LocalProtocolError, OvertakenError
 from mesh.link.frames import FrameType
+from scripts.lab.frames import changed
 from tests.mesh.connection.stream.harness import (
     LATENCY_S,
     MIB,
@@ -318,7 +318,7 @@ def test_a_forged_segment_is_told_from_a_late_one():
     world.run(duration=1.0)
     (segment,) = [frame for frame in kept if frame.type == DATA]
     with pytest.raises(AuthenticationError):
-        world.exit.stream._session.open_segment(replace(segment, body=bytes(len(segment.body))))
+        world.exit.stream._session.open_segment(changed(segment, body=bytes(len(segment.body))))
 
 
 def test_an_end_that_never_answers_is_given_up_in_the_end():

@@ -5,13 +5,13 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from mesh.connection.stream import ResetCode
 from mesh.connection.stream.control import Fin, Reset, encode_acknowledgement, encode_fin, encode_reset
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
 from mesh.connection.stream.states import State
 from mesh.link.frames import Frame, FrameType
+from scripts.lab.frames import changed
 from tests.mesh.connection.stream.harness import EXIT, INGRESS, make_stream, sessions
 
 DATA, FIN, ACK, PROBE, RESET = (
@@ -210,7 +210,7 @@ def test_replayed_segments_are_no_sign_of_life():
 
 def test_another_marking_on_the_way_does_no_harm():
     stream, peer = victim_and_peer()
-    data = replace(peer.seal_segment(DATA, 0, b"x"), marked=True, hop_limit=3)
+    data = changed(peer.seal_segment(DATA, 0, b"x"), marked=True, hop_limit=3)
     assert stream.receive([data], NOW).delivered == [b"x"]
 
 
@@ -222,5 +222,5 @@ def test_a_control_frame_that_another_has_overtaken_is_dropped_and_is_no_forgery
     effects = stream.receive([first, second], NOW)
     assert effects.frames == []
     assert stream.forged_frames == 0
-    stream.receive([replace(first, body=bytes(len(first.body)))], NOW)
+    stream.receive([changed(first, body=bytes(len(first.body)))], NOW)
     assert stream.forged_frames == 1, "what was not sealed there is one, whatever its number"

@@ -6,7 +6,6 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from mesh.connection.session_handshake import (
     OpenReply,
@@ -18,6 +17,7 @@ from mesh.connection.session_handshake import (
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, StreamBudget
 from mesh.link.frames import FrameType
 from mesh.trust.noise.primitives import key_pair
+from scripts.lab.frames import changed
 from tests.examples import examples
 from tests.mesh.connection.replies import reply_with
 from tests.mesh.connection.stream.harness import EXIT, INGRESS, MIB, World, make_stream, pattern, sessions
@@ -53,15 +53,15 @@ class Weather:
             case 0:
                 body = bytearray(frame.body)
                 body[self.draw.randrange(len(body))] ^= 1 << self.draw.randrange(8)
-                return replace(frame, body=bytes(body))
+                return changed(frame, body=bytes(body))
             case 1:
-                return replace(frame, number=frame.number + 1)
+                return changed(frame, number=frame.number + 1)
             case 2:
-                return replace(frame, type=self.draw.choice([0x13, 0x14, 0x15, 0x16, 0x17]), number=2**63)
+                return changed(frame, type=self.draw.choice([0x13, 0x14, 0x15, 0x16, 0x17]), number=2**63)
             case 3:
-                return replace(frame, from_exit=not frame.from_exit)
+                return changed(frame, from_exit=not frame.from_exit)
             case _:
-                return replace(frame, type=FrameType.UNKNOWN, body=b"")
+                return changed(frame, type=FrameType.UNKNOWN, body=b"")
 
 
 chances = st.sampled_from([0.0, 0.0, 0.02, 0.1, 0.3])
@@ -212,7 +212,7 @@ def test_a_stream_runs_on_a_session_that_was_opened_by_its_handshake():
 
 def test_a_forged_unknown_does_no_harm():
     def fate(frame, now):
-        unknown = replace(frame, type=FrameType.UNKNOWN, body=b"", number=0)
+        unknown = changed(frame, type=FrameType.UNKNOWN, body=b"", number=0)
         return [(0.002, unknown), (0.01, frame), (0.011, unknown)]
 
     world = World(fate=fate)
