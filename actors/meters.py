@@ -69,6 +69,8 @@ class Meters:
     opens_rejected: int = 0
     opens_ignored: int = 0
     """OPENs dropped unanswered: replays, unknown agents, too many pending or failing."""
+    opens_unknown_pair: int = 0
+    """OPENs under a pair session that is not known here: answered with UNKNOWN."""
     opens_denied: int = 0
     """OPENs rejected because no place or memory was left for them, or their agent had its share."""
     opens_beyond_share: int = 0

@@ -9,13 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from mesh.connection.loops import ends_of, socket_tag
-from mesh.connection.session_handshake import (
-    OpenReply,
-    OpenRequest,
-    Party,
-    SessionInitiator,
-    SessionResponder,
-)
+from mesh.connection.opening_payloads import OpenReply, OpenRequest
+from mesh.connection.party import Party
+from mesh.connection.session_handshake import SessionInitiator, SessionResponder
 from mesh.connection.stream.control import (
     Fin,
     Reset,

@@ -22,8 +22,8 @@ from mesh.connection.candidates import CandidatePool
 from mesh.connection.loops import LoopWatch, ends_of
 from mesh.connection.offer import Offer
 from mesh.connection.offer_watch import OfferWatch
+from mesh.connection.party import Party
 from mesh.connection.reject_codes import IngressVerdict
-from mesh.connection.session_handshake import Party
 from mesh.escaping import escaped
 from mesh.routing.counterparts import NO_OFFER, NO_WAY, by_way_of, some_of, why_disbelieved, why_unoffered
 from mesh.routing.routes import RouteSnapshot

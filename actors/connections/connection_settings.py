@@ -15,8 +15,9 @@ from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.key_terms import KeyTerms
 from mesh.connection.loops import LoopWatch
+from mesh.connection.pair_sessions import PairSessions
+from mesh.connection.party import Party
 from mesh.connection.session import Session
-from mesh.connection.session_handshake import Party
 from mesh.connection.shares import Shares
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, Stream, StreamBudget
 from mesh.trust.identity import AgentId, Instance
@@ -71,6 +72,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     budget: StreamBudget
     numbers: ConnectionNumbers
     ephemerals: KeyStock
+    pairs: PairSessions
     terms: KeyTerms
     """For the new keys of connections that last."""
     config: Config

@@ -7,8 +7,10 @@ ingress becomes an exit connection here, once it has passed every check that nee
 import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, assert_never
+from typing import TypeAlias, assert_never
 
+from actors.connections.arrived_open import ArrivedOpen, PairKeys
+from actors.connections.pair_keeper import PairKeeper
 from actors.connections.remote_certificates import ConnectionId, OfRemote, RemoteCertificates
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
@@ -22,11 +24,13 @@ from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
 from mesh.connection.farewells import FAREWELLS_S, Farewells
-from mesh.connection.former_instances import FormerInstances
 from mesh.connection.open_admission import OpenAdmission
+from mesh.connection.pair_sessions import PairSessions
+from mesh.connection.party import Party
 from mesh.connection.pending_open import PendingOpen
-from mesh.connection.replay_window import ReplayWindow
-from mesh.connection.session_handshake import Party, read_open_instances
+from mesh.connection.replay_windows import ReplayWindows
+from mesh.connection.session_handshake import read_open_instances
+from mesh.connection.short_open import SHORT_OPEN, read_pair_name
 from mesh.link.frames import Frame, FrameType
 from mesh.link.unknown import UnknownAnswers
 from mesh.routing.detours import Detours
@@ -40,17 +44,10 @@ from mesh.trust.policy import Policy
 
 log = logging.getLogger("mesh.connections")
 
-REPLAY_WINDOW: Final = 65_536
-"""Numbers below the newest one that an ingress may still use: far more than it can have under way at once, so
-an OPEN that was ignored for lack of room, and is repeated, is not taken for a replay."""
-
-MAX_WINDOWS: Final = 4_096
-"""Replay windows kept for agents that are gone; of what is beyond only the highest number is remembered."""
-
-StartExit = Callable[
-    [Frame, Party, Record, Ref[link_messages.SendFrames], PendingOpen], Ref[connection_messages.ExitInbound]
+StartExit: TypeAlias = Callable[
+    [ArrivedOpen, Ref[link_messages.SendFrames], PendingOpen], Ref[connection_messages.ExitInbound]
 ]
-"""Starts an exit connection for an OPEN from this party, with its record, answering by this link."""
+"""Starts an exit connection for an OPEN, answering by this link."""
 
 
 class ConnectionTable(Actor[messages.Inbound]):
@@ -63,6 +60,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         own_id: AgentId,
         instance: Instance,
         numbers: ConnectionNumbers,
+        pairs: PairSessions,
         start_exit: StartExit,
         max_pending_opens: int,
         policy: Policy,
@@ -78,8 +76,8 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._connections: dict[ConnectionId, Ref[connection_messages.EndInbound]] = {}
         self._by_remote: dict[AgentId, OfRemote] = {}
         """By the other end's agent."""
-        self._windows: dict[AgentId, tuple[Instance, ReplayWindow]] = {}
-        self._former = FormerInstances()
+        self._windows = ReplayWindows()
+        self._pairs = PairKeeper(pairs, self.schedule)
         self._links: Mapping[AgentId, Ref[link_messages.SendFrames]] = MappingProxyType({})
         self._records: Mapping[AgentId, Record] = MappingProxyType({})
         self._refused: set[AgentId] = set()
@@ -127,6 +125,10 @@ class ConnectionTable(Actor[messages.Inbound]):
             case messages.CertificateTimerFired():
                 self._alarm.disarm()
                 self._certificates.end_expired()
+            case messages.PairAgreed():
+                self._pairs.added(self.now())
+            case messages.PairTimerFired():
+                self._pairs.expire(self.now())
             case messages.ReportEmpty(reply_to=reply_to):
                 self._report_to = reply_to
                 self._report_if_empty()
@@ -147,6 +149,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._close_connections("the agent starts anew, or leaves in disorder")
         self._alarm.end()
         self._farewells_alarm.end()
+        self._pairs.end()
 
     def _counts(self) -> messages.ConnectionCounts:
         exits = sum(is_exit for _, _, is_exit in self._connections)
@@ -246,7 +249,7 @@ class ConnectionTable(Actor[messages.Inbound]):
             return
         instance = record.instance
         is_meant = number >= FIRST_NUMBER and read_open_instances(frame.body) == (instance, self._instance)
-        window = self._window(source, instance) if is_meant else None
+        window = self._windows.of(source, instance) if is_meant else None
         if window is None or not window.fresh(number):
             self._meters.opens_ignored += 1
             return
@@ -261,19 +264,24 @@ class ConnectionTable(Actor[messages.Inbound]):
             return
         party = Party(id=source, instance=instance, session_key=record.session_key)
         pending = PendingOpen(self._admission, window, source, number)
+        keys: PairKeys = None
+        if frame.number == SHORT_OPEN:
+            keys = self._pairs.pairs.of_exit.keys(party, read_pair_name(frame.body), number, self.now())
+            if keys is None:
+                pending.settled(is_in_use=False)
+                self._pair_unknown(frame, link)
+                return
         detour = self._detour_for(key)  # kept until the connection ends: only for one that there will be
-        exit_ = self._start_exit(frame, party, record, link if detour is None else detour, pending)
+        arrived = ArrivedOpen(frame, party, record, keys)
+        exit_ = self._start_exit(arrived, link if detour is None else detour, pending)
         self._add(key, exit_, instance)
 
-    def _window(self, source: AgentId, instance: Instance) -> ReplayWindow:
-        known = self._windows.get(source)
-        if known is None or known[0] != instance:
-            if known is not None:
-                self._former.add(source, *known)
-            used_up_to = self._former.used_up_to(source, instance)
-            known = (instance, ReplayWindow(REPLAY_WINDOW, used_up_to=used_up_to))
-            self._windows[source] = known
-        return known[1]
+    def _pair_unknown(self, frame: Frame, link: Ref[link_messages.SendFrames]) -> None:
+        """Say that there is no such pair session: the ingress sends a full OPEN instead."""
+        self._meters.opens_unknown_pair += 1
+        answers = self._unknowns.to_open(frame, self.now())
+        if answers:
+            self.tell(link, link_messages.SendFrames(answers))
 
     # -- bookkeeping -----------------------------------------------------------------------------------------
 
@@ -367,9 +375,8 @@ class ConnectionTable(Actor[messages.Inbound]):
                 self._certificates.note(record)
                 if (known := before.get(remote)) is None or known.instance != record.instance:
                     self._tell_restarted(remote, record.instance, connections)
-        if len(self._windows) > MAX_WINDOWS:
-            for gone in [source for source in self._windows if source not in self._records]:
-                self._former.add(gone, *self._windows.pop(gone))
+        self._pairs.judge(self._records)
+        self._pairs.forget(self._windows.let_go(self._records))
 
     def _tell_restarted(
         self,
@@ -387,5 +394,6 @@ class ConnectionTable(Actor[messages.Inbound]):
         """Reset connections with those who are refused now, and open none with them."""
         ended = self._certificates.end_refused(trust)
         self._refused |= {*refused_of(self._records, trust), *ended} - {self._own_id}
+        self._pairs.forget(self._refused)
         kept = {each: record for each, record in self._records.items() if each not in self._refused}
         self._records = MappingProxyType(kept)

@@ -8,10 +8,12 @@ import logging
 from collections.abc import Mapping
 from typing import assert_never
 
+from actors.connections.arrived_open import ArrivedOpen
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
 from actors.connections.inside_services import InsideServices
 from actors.connections.introducing import IntroducingEnd
+from actors.connections.opening_keys import responder
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
 from actors.messages import endpoint as endpoint_messages
@@ -38,12 +40,10 @@ from mesh.connection.pending_open import PendingOpen
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.reserved import Caller, ReservedKey, is_reserved, read_reserved
 from mesh.connection.rights import why_not_allowed, why_not_at_exit
-from mesh.connection.session_handshake import Party, SessionResponder
 from mesh.connection.stream import PathVerdict, ResetCode
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure
-from mesh.routing.records import Record
 from mesh.trust.identity import NO_AGENT, AgentId
 
 log = logging.getLogger("mesh.connections")
@@ -71,10 +71,8 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
         self,
         dispatcher: Dispatcher,
         *,
-        open_frame: Frame,
+        arrived: ArrivedOpen,
         pending: PendingOpen,
-        party: Party,
-        record: Record,
         link: Ref[link_messages.SendFrames],
         endpoints: Mapping[str, Ref[endpoint_messages.Inbound]],
         inside: InsideServices,
@@ -84,12 +82,12 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters, key="")
         self._pending = pending
-        self._know(party, record)
-        self._remote = party.id
+        self._know(arrived.party, arrived.record)
+        self._remote = arrived.party.id
         self._link = link
         self._endpoints = endpoints
         self._inside = inside
-        self._number = open_frame.connection
+        self._number = arrived.frame.connection
         self._endpoint: Ref[endpoint_messages.Inbound] | None = None
         """The endpoint at which this connection has a place, or waits for one."""
         self._door: Door | None = None
@@ -101,20 +99,11 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
         self._first_window_bytes = 0
         """Taken from the budget for this connection; to be released by the stream once there is one."""
         self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
-        responder = SessionResponder(
-            local=settings.party,
-            remote=party,
-            connection=self._number,
-            static=settings.static,
-            ephemeral=settings.ephemerals.take(),
-            max_hops=settings.config.routing.max_hops,
-            shared=settings.shared,
-        )
         self._opening = ExitOpening(
-            open_frame=open_frame,
-            responder=responder,
+            open_frame=arrived.frame,
+            responder=responder(settings, table, dispatcher.now, arrived),
             offered=endpoints,
-            may_use=record.certificate.allows_use,
+            may_use=arrived.record.certificate.allows_use,
             open_timeout_s=settings.config.connections.open_timeout_s,
         )
 

@@ -5,13 +5,14 @@ One may be started before its client comes. It stands by, without a timer, until
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
 from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
+from actors.connections.opening_keys import PairedOpeners
 from actors.connections.socks_answers import refuse, reply_of, say
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -37,12 +38,13 @@ from mesh.connection.ingress_effects import (
     SendOpen,
 )
 from mesh.connection.ingress_opening import IngressOpening
+from mesh.connection.initiating import Initiator
 from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.offer import Offer
+from mesh.connection.party import Party
 from mesh.connection.preface import encode_preface
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.rights import why_not_at_ingress
-from mesh.connection.session_handshake import Party, SessionInitiator
 from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
 from mesh.socks.numbers import Reply, reply
@@ -108,7 +110,9 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             key=key,
             credit=self._credit,
             numbers=settings.numbers,
-            initiate=partial(_initiate, settings),  # no method, which would hold this actor
+            initiate=partial(
+                _initiate, settings, table, dispatcher.now
+            ),  # no method, which would hold this actor
             open_timeout_s=settings.config.connections.open_timeout_s,
         )
 
@@ -370,14 +374,11 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         return f"IngressConnection({self._key}, {self._opening})"
 
 
-def _initiate(settings: ConnectionSettings, exit_: Party, number: int, ahead: bool) -> SessionInitiator:
-    ephemerals = settings.ephemerals
-    return SessionInitiator(
-        local=settings.party,
-        remote=exit_,
-        connection=number,
-        static=settings.static,
-        ephemeral=ephemerals.make() if ahead else ephemerals.take(),
-        max_hops=settings.config.routing.max_hops,
-        shared=settings.shared,
-    )
+def _initiate(
+    settings: ConnectionSettings,
+    table: Ref[table_messages.Inbound],
+    now: Callable[[], float],
+    exit_: Party,
+    number: int,
+) -> Initiator:
+    return Initiator(PairedOpeners(settings, table, now, exit_, number))

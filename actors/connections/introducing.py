@@ -10,10 +10,10 @@ from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import SocketAddress
+from mesh.connection.party import Party
 from mesh.connection.preface import Preface, PrefaceReader
 from mesh.connection.proxy_protocol import proxy_header
 from mesh.connection.reserved import ReservedKey
-from mesh.connection.session_handshake import Party
 from mesh.connection.source_address import source_address
 from mesh.connection.stream import Effects, ResetCode
 from mesh.errors import RemoteProtocolError

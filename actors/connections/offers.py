@@ -1,7 +1,7 @@
 """Who offers a key, out of a snapshot of the routes."""
 
 from mesh.connection.offer import Offer
-from mesh.connection.session_handshake import Party
+from mesh.connection.party import Party
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import AgentId
 

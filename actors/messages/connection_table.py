@@ -106,6 +106,14 @@ class CertificateTimerFired(msgspec.Struct, frozen=True):
     """Timer: the certificate of an agent at the other end of a connection may have ended."""
 
 
+class PairAgreed(msgspec.Struct, frozen=True):
+    """Fact: there is one more pair session, which is to be forgotten in its time."""
+
+
+class PairTimerFired(msgspec.Struct, frozen=True):
+    """Timer: a pair session may be over."""
+
+
 class ReportEmpty(msgspec.Struct, frozen=True):
     """Command: tell ``reply_to`` once no connection ends here; one that stands by for a client is none."""
 
@@ -148,6 +156,8 @@ Inbound: TypeAlias = (
     | PathRetried
     | GetConnectionCounts
     | CertificateTimerFired
+    | PairAgreed
+    | PairTimerFired
     | ReportEmpty
     | TrustChanged
     | PolicyChanged

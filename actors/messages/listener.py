@@ -8,7 +8,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Ref
 from mesh.config.schema import ListenerSection
 from mesh.connection.offer import Offer
-from mesh.connection.session_handshake import Party
+from mesh.connection.party import Party
 from mesh.trust.identity import AgentId
 
 

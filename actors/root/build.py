@@ -25,6 +25,7 @@ from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.key_terms import KeyTerms
+from mesh.connection.pair_sessions import PairSessions
 from mesh.connection.shares import Shares
 from mesh.connection.source_address import SECRET_FOR
 from mesh.connection.stream import StreamBudget
@@ -81,6 +82,7 @@ class Build:
             numbers=ConnectionNumbers(),
             places=Shares(exit_places(setup.descriptor_limit)),
             ephemerals=ephemerals,
+            pairs=PairSessions(setup.pair_limits),
             terms=KeyTerms(
                 static, shared, ephemerals.make, around.meters.connection_rekeyed, setup.connection_keys
             ),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from actors.connections.arrived_open import ArrivedOpen
 from actors.connections.connection_table import ConnectionTable
 from actors.connections.control_end import ControlEnd
 from actors.connections.exit_connection import ExitConnection
@@ -29,11 +30,8 @@ from actors.runtime.seam import Ref
 from mesh.config.schema import Config
 from mesh.connection.pending_open import PendingOpen
 from mesh.connection.reserved import CONTROL, ENROL, Caller
-from mesh.connection.session_handshake import Party
 from mesh.diagnostics.serving import TALKS
-from mesh.link.frames import Frame
 from mesh.routing.origination import OwnAgent
-from mesh.routing.records import Record
 from mesh.trust.certificates import TrustStore
 from mesh.trust.credentials import Credentials
 
@@ -126,18 +124,12 @@ class Composition:
         )
 
         def start_exit(
-            frame: Frame,
-            party: Party,
-            record: Record,
-            link: Ref[link_messages.SendFrames],
-            pending: PendingOpen,
+            arrived: ArrivedOpen, link: Ref[link_messages.SendFrames], pending: PendingOpen
         ) -> Ref[connection_messages.ExitInbound]:
             return ExitConnection.start(
                 around.dispatcher,
-                open_frame=frame,
+                arrived=arrived,
                 pending=pending,
-                party=party,
-                record=record,
                 link=link,
                 endpoints=self._build.endpoints.frozen(),
                 inside=self._inside,
@@ -151,6 +143,7 @@ class Composition:
             own_id=setup.identity.id,
             instance=self._build.instance,
             numbers=self._build.connections.numbers,
+            pairs=self._build.connections.pairs,
             start_exit=start_exit,
             max_pending_opens=setup.config.limits.pending_opens,
             policy=self._build.connections.policy,

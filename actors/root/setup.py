@@ -8,6 +8,7 @@ import msgspec
 from actors.connections.control_end import ServeControl, serve_nobody
 from mesh.config.schema import Config
 from mesh.connection.key_terms import KeyLimits
+from mesh.connection.pair_sessions import PairLimits
 from mesh.link.opening import OWN_VERSIONS, Versions
 from mesh.link.proof import OWN_FEATURES
 from mesh.link.rekeying import RekeyLimits
@@ -41,6 +42,7 @@ class AgentSetup(msgspec.Struct, frozen=True):
     """Which version of the software it tells the mesh that it runs; empty tells nothing."""
     connection_keys: KeyLimits = KeyLimits()
     """How long they serve."""
+    pair_limits: PairLimits = PairLimits()
     reader: RecordReader = RecordReader()
     serve_control: ServeControl = serve_nobody
     """Answers agents that may manage this one."""

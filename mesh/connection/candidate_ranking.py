@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
 from mesh.connection.offer import Offer
-from mesh.connection.session_handshake import Party
+from mesh.connection.party import Party
 from mesh.trust.identity import AgentId
 
 

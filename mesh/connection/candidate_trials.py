@@ -13,12 +13,14 @@ from typing import Final, TypeAlias
 from mesh.connection import ingress_effects as effects
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
+from mesh.connection.initiating import Initiator
 from mesh.connection.offer import Offer
 from mesh.connection.open_attempt import OpenAttempt
+from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.party import Party
 from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
 from mesh.connection.repeating import REPEATS_TO_DOUBT, repeat_delay_s
-from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
 from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError
 from mesh.escaping import escaped
@@ -26,8 +28,8 @@ from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId
 from mesh.trust.naming import named
 
-Initiate: TypeAlias = Callable[[Party, int, bool], SessionInitiator]
-"""Begins a session: with whom, under which number, and whether it is for a client that is yet to come."""
+Initiate: TypeAlias = Callable[[Party, int], Initiator]
+"""Gives what asks an exit for a connection: whom, under which number."""
 
 
 class Due(enum.IntEnum):
@@ -193,9 +195,13 @@ class CandidateTrials:
 
     def _begin(self, attempt: OpenAttempt, offer: Offer, now: float) -> None:
         """Ask this candidate, and be patient with it from now on."""
-        attempt.repeat_at = now + repeat_delay_s(0)
+        self._repeat_from_now(attempt, now)
         attempt.hedge_at = now + patience_s(offer.rtt_s, self._open_timeout_s)
         self._open_or_pass_on(attempt, now)
+
+    def _repeat_from_now(self, attempt: OpenAttempt, now: float) -> None:
+        """Repeat, and doubt, as at first."""
+        attempt.repeats, attempt.repeat_at = 0, now + repeat_delay_s(0)
 
     def _open_or_pass_on(self, attempt: OpenAttempt, now: float) -> None:
         """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
@@ -209,11 +215,20 @@ class CandidateTrials:
             attempt.is_asked = True
             self._effects.append(effects.SendOpen(frame))
 
+    def _request(self) -> OpenRequest:
+        return OpenRequest(routing_key=self._key, credit=self._credit, tells_client=True, renews_keys=True)
+
+    def _prepare(self, attempt: OpenAttempt, now: float) -> None:
+        """Do what can be done before the client comes."""
+        try:
+            attempt.initiator.prepare(self._request())
+        except AuthenticationError as error:
+            self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
+
     def _make_open(self, attempt: OpenAttempt, now: float) -> tuple[Frame, ...]:
         """The OPEN, the same each time; nothing if the exit's key is of no use."""
-        request = OpenRequest(routing_key=self._key, credit=self._credit, tells_client=True, renews_keys=True)
         try:
-            return (attempt.initiator.open_frame(request),)
+            return (attempt.initiator.open_frame(self._request()),)
         except AuthenticationError as error:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
             return ()

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from mesh.backoff import retry_delay_s
 from mesh.connection.candidate_ranking import Ranking, Standing
 from mesh.connection.offer import Offer
+from mesh.connection.party import Party
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
-from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId
 
 FIRST_SET_ASIDE_S: Final = 2.0

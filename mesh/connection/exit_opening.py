@@ -15,10 +15,12 @@ import msgspec
 
 from mesh.connection import exit_effects as effects
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
+from mesh.connection.opening_payloads import MAX_REASON_CHARACTERS, MalformedRequestError
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S, repeat_delay_s
 from mesh.connection.reserved import is_reserved, read_reserved
-from mesh.connection.session_handshake import MAX_REASON_CHARACTERS, MalformedRequestError, SessionResponder
+from mesh.connection.session_handshake import SessionResponder
+from mesh.connection.short_open import ShortResponder
 from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.link.frames import Frame
@@ -103,7 +105,7 @@ class ExitOpening:
         self,
         *,
         open_frame: Frame,
-        responder: SessionResponder,
+        responder: SessionResponder | ShortResponder,
         offered: Container[str],
         may_use: Callable[[str], bool],
         open_timeout_s: float,

@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from mesh.connection.party import Party
 from mesh.connection.session import Session
-from mesh.connection.session_handshake import Party
 from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId
 

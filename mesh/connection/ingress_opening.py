@@ -17,7 +17,7 @@ from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.offer import Offer
 from mesh.connection.open_attempt import OpenAttempt
 from mesh.connection.reject_codes import IngressVerdict, code_of_exit
-from mesh.connection.repeating import PROMPT_S, repeat_delay_s
+from mesh.connection.repeating import PROMPT_S
 from mesh.errors import RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame, FrameType
@@ -89,21 +89,23 @@ class IngressOpening(CandidateTrials):
             offer.party,
             offer.name,
             number,
-            self._initiate(offer.party, number, self.stands_by),
+            self._initiate(offer.party, number),
             has_path,
             now,
         )
         if self.stands_by:
-            self._make_open(attempt, now)  # it will be there when the client comes
+            self._prepare(attempt, now)
         else:
             self._begin(attempt, offer, now)
         return self._done()
 
     def answered(self, frame: Frame, now: float) -> effects.IngressEffects:
-        """An ACCEPT or REJECT has arrived; a forged one changes nothing."""
+        """An ACCEPT, REJECT or UNKNOWN has arrived; a forged one changes nothing that matters."""
         attempt = self._attempts.get(frame.connection)
-        if attempt is None or not attempt.is_asked or frame.type not in _ANSWERS:
+        if attempt is None or not attempt.is_asked:
             return ()
+        if frame.type not in _ANSWERS:
+            return self._pair_unknown(attempt, now) if frame.type == FrameType.UNKNOWN else ()
         try:
             reply, session = attempt.initiator.read_reply(frame)
         except RemoteProtocolError:
@@ -132,6 +134,13 @@ class IngressOpening(CandidateTrials):
             self._end_if_settled()
         # Last: the listener prepares the next connection then, and this one's bytes are on their way.
         self._effects.append(effects.CandidateServed(attempt.party.id))
+        return self._done()
+
+    def _pair_unknown(self, attempt: OpenAttempt, now: float) -> effects.IngressEffects:
+        """The exit says that it has no such pair session, which nobody vouches for: send a full OPEN, too."""
+        if self.state is IngressState.OPENING and attempt.is_wanted and attempt.initiator.pair_unknown():
+            self._repeat_from_now(attempt, now)
+            self._open_or_pass_on(attempt, now)
         return self._done()
 
     def candidates_found(self, offers: Sequence[Offer], now: float) -> effects.IngressEffects:
@@ -184,7 +193,7 @@ class IngressOpening(CandidateTrials):
             if attempt.party.id == exit_id:
                 attempt.has_path = has_path
                 if attempt.is_asked:  # another first hop: repeat, and doubt, as at first
-                    attempt.repeats, attempt.repeat_at = 0, now + repeat_delay_s(0)
+                    self._repeat_from_now(attempt, now)
                 if self.state is IngressState.OPENING and attempt.is_wanted:
                     self._open_or_pass_on(attempt, now)
         return self._done()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mesh.connection.session_handshake import Party
+from mesh.connection.party import Party
 from mesh.rtt_steps import RTT_UNIT_S
 
 

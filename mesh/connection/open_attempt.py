@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from mesh.connection.initiating import Initiator
 from mesh.connection.key_stock import EPHEMERAL_AGE_S
-from mesh.connection.session_handshake import Party, SessionInitiator
+from mesh.connection.party import Party
 
 STANDBY_NUMBERS: Final = 16_384
 """How many connections of this agent may have been numbered since an OPEN was made for a client to come: a
@@ -20,10 +21,10 @@ class OpenAttempt:
     name: str
     """Its agent's display name, for logs."""
     number: int
-    initiator: SessionInitiator
+    initiator: Initiator
     has_path: bool
     made_at: float
-    """When its ephemeral key pair was made, if it was made ahead."""
+    """When what could be made ahead was made."""
     repeat_at: float = inf
     """When to repeat the OPEN, unanswered."""
     hedge_at: float = inf
@@ -48,4 +49,5 @@ class OpenAttempt:
 
     def is_stale(self, now: float, last_number: int) -> bool:
         """Whether it has waited too long for its client; ``last_number`` is that of the agent's latest."""
-        return now - self.made_at > EPHEMERAL_AGE_S or last_number - self.number > STANDBY_NUMBERS
+        is_old = self.initiator.is_prepared and now - self.made_at > EPHEMERAL_AGE_S
+        return is_old or last_number - self.number > STANDBY_NUMBERS

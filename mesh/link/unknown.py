@@ -24,7 +24,11 @@ class UnknownAnswers:
 
         At most one frame; ``now`` is monotonic seconds.
         """
-        if frame.type in _UNANSWERED or not self._bucket.take(now):
+        return () if frame.type in _UNANSWERED else self.to_open(frame, now)
+
+    def to_open(self, frame: Frame, now: float) -> tuple[Frame, ...]:
+        """The same of an OPEN, whose pair session is not known."""
+        if not self._bucket.take(now):
             return ()
         answer = Frame(
             type=FrameType.UNKNOWN,

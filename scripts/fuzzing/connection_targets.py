@@ -9,17 +9,22 @@ from msgspec.structs import astuple
 
 from mesh.connection import session_handshake
 from mesh.connection.key_terms import KeyLimits, KeyTerms
+from mesh.connection.opening_payloads import OpenRequest, decode_reply, decode_request
+from mesh.connection.pair_session import PairSession
 from mesh.connection.preface import PrefaceReader, encode_preface
 from mesh.connection.proxy_protocol import AGENT_GROUPS, AGENT_ID, AGENT_NAME, proxy_header
 from mesh.connection.replay_window import ReplayWindow
 from mesh.connection.session import MAX_CONTROL_NUMBER, Session
-from mesh.connection.session_handshake import (
-    OpenRequest,
-    SessionInitiator,
-    SessionResponder,
-    read_open_instances,
-)
+from mesh.connection.session_handshake import SessionInitiator, SessionResponder, read_open_instances
 from mesh.connection.session_keys import KeysMessage, Step, decode_keys_message, encode_keys_message, prologue
+from mesh.connection.short_open import (
+    ACCEPT_CLASS,
+    OPEN_CLASS,
+    REJECT_CLASS,
+    ShortInitiator,
+    ShortResponder,
+    read_pair_name,
+)
 from mesh.connection.stream import Stream, StreamBudget
 from mesh.connection.stream.effects import Effects
 from mesh.errors import AuthenticationError, OvertakenError, RemoteProtocolError
@@ -79,12 +84,13 @@ def _responder() -> SessionResponder:
 
 _REQUEST: Final = OpenRequest("k", 1)
 _OPEN: Final = _initiator().open_frame(_REQUEST)
+_PAIR: Final = PairSession(b"\x70" * 32, INGRESS.instance, EXIT.instance)
 
 
 def session(data: bytes) -> None:
     """OPENs, ACCEPTs and REJECTs: made up, or authentic with a payload that is made up."""
     choices = Choices(data)
-    mode = choices.below(6)
+    mode = choices.below(9)
     from_exit = choices.yes()
     rest = choices.rest()
     with contextlib.suppress(RemoteProtocolError):
@@ -104,9 +110,10 @@ def session(data: bytes) -> None:
                 initiator.read_reply(Frame(kind, True, EXIT.id, INGRESS.id, 1, 0, rest))
             case 4:
                 _read_authentic_reply(rest, FrameType.ACCEPT if from_exit else FrameType.REJECT)
+            case 5:
+                (decode_reply if from_exit else decode_request)(rest)
             case _:
-                decoder = session_handshake._REPLY if from_exit else session_handshake._REQUEST
-                session_handshake._decode(rest, decoder)  # type: ignore[type-var] # both kinds of payload
+                _read_short(mode, rest, FrameType.ACCEPT if from_exit else FrameType.REJECT)
     except RemoteProtocolError:
         pass
 
@@ -129,6 +136,24 @@ def _read_authentic_reply(payload: bytes, kind: FrameType) -> None:
     responder.read_open(initiator.open_frame(_REQUEST))
     message = responder._handshake.write_message(payload)
     initiator.read_reply(Frame(kind, True, EXIT.id, INGRESS.id, 1, 0, message))
+
+
+def _read_short(mode: int, rest: bytes, kind: FrameType) -> None:
+    """The same under a pair session; a made-up answer, or a sealed one, is of the kind that is said."""
+    initiator = ShortInitiator(local=INGRESS, remote=EXIT, connection=1, pair=_PAIR)
+    opening = initiator.open_frame(_REQUEST)
+    responder = ShortResponder(local=EXIT, remote=INGRESS, connection=1, keys=_PAIR.keys(1))
+    match mode:
+        case 6:
+            read_pair_name(rest)
+            responder.read_open(changed(opening, body=rest))
+        case 7:
+            clear = opening.body[:48]
+            sealed = initiator._seal(_PAIR.keys(1)[0], OPEN_CLASS, FrameType.OPEN, clear, rest)
+            responder.read_open(sealed)
+        case _:
+            nonce_class = ACCEPT_CLASS if kind is FrameType.ACCEPT else REJECT_CLASS
+            initiator.read_reply(responder._seal(_PAIR.keys(1)[1], nonce_class, kind, b"", rest))
 
 
 def replay_window(data: bytes) -> None:

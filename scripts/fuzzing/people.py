@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh.connection.session_handshake import Party
+from mesh.connection.party import Party
 from mesh.trust.certificates import TrustStore, issue_certificate
 from mesh.trust.identity import Identity, Instance
 from mesh.trust.issuing import IssuingLimits

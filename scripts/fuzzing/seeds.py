@@ -9,7 +9,7 @@ from mesh.agent.audit.chain import Head, seal
 from mesh.agent.audit.entries import encoded
 from mesh.agent.enrolment.invitations import Invitation
 from mesh.auditing import AuditKind
-from mesh.connection.session_handshake import OpenReply, OpenRequest
+from mesh.connection.opening_payloads import OpenReply, OpenRequest
 from mesh.connection.session_keys import KeysMessage, Step, encode_keys_message
 from mesh.link import bodies
 from mesh.link.bodies import DigestEntry, WantedList, WantedPages, WirePage, WireRecord
@@ -140,6 +140,8 @@ def _seeds() -> dict[str, list[bytes]]:
             b"\4\1" + encode(OpenReply(accepted=True, credit=1, socket_tag=bytes(8))),
             b"\4\0" + encode(OpenReply(accepted=False, code="at-capacity", reason="full")),
             b"\5\0" + encode(OpenRequest("k", 1)),
+            b"\7\0" + encode(OpenRequest("k", 1)),
+            b"\x08\1" + encode(OpenReply(accepted=True, credit=1, socket_tag=bytes(8))),
         ],
         "certificate": [MY_CERTIFICATE, ISSUED_CERTIFICATE],
         "revocations": [

@@ -33,6 +33,7 @@ from mesh.config.schema import (
     PeerSection,
 )
 from mesh.connection.key_terms import KeyLimits
+from mesh.connection.pair_sessions import PairLimits
 from mesh.connection.stream import StreamBudget
 from mesh.link.relay_budget import RelayBudget
 from mesh.routing.routes import RouteSnapshot
@@ -49,6 +50,7 @@ LISTEN_PORT: Final = 5432
 SERVICE_PORT: Final = 80
 KEY: Final = "my-api"
 USUAL_KEYS: Final = KeyLimits()
+USUAL_PAIRS: Final = PairLimits()
 
 S = TypeVar("S", bound=msgspec.Struct)
 AnyMesh = TypeVar("AnyMesh", bound="MeshWorld")
@@ -171,6 +173,7 @@ class MeshWorld:
         serve_control: ServeControl = serve_nobody,
         valid_s: int = 10_000_000,
         connection_keys: KeyLimits = USUAL_KEYS,
+        pair_limits: PairLimits = USUAL_PAIRS,
         **settings: Any,
     ) -> Plan:
         """Configure an agent on the host of its name; ``identity_of`` makes it a copy of another."""
@@ -217,6 +220,7 @@ class MeshWorld:
             ),
             descriptor_limit=resource.RLIM_INFINITY,
             connection_keys=connection_keys,
+            pair_limits=pair_limits,
             reader=self._reader,
             serve_control=serve_control,
             keep_revocations=lambda revocations: self._keep(name, revocations),

@@ -13,7 +13,9 @@ import time
 import msgspec
 from msgspec.structs import replace
 
-from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator
+from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.party import Party
+from mesh.connection.session_handshake import SessionInitiator
 from mesh.link import bodies
 from mesh.link.bodies import Records, WireRecord
 from mesh.link.frame_sealing import FrameReader, FrameWriter

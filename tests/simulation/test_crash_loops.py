@@ -74,7 +74,7 @@ def test_an_agent_in_a_crash_loop_leaves_no_trace_at_its_peers(who):
         come_to_rest(mesh, 1_000_000)
         assert sum(talk.heard.is_complete for talk in mesh.conversations) > RESTARTS // 3
         for name in others:
-            assert {"ConnectionTable._windows", "RecordStore._live", "PeerDirectory._peers"} <= set(
+            assert {"ReplayWindows._windows", "RecordStore._live", "PeerDirectory._peers"} <= set(
                 before[name]
             )
             after = tables(mesh, name)

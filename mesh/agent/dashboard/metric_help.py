@@ -68,6 +68,7 @@ HELP: Final[Mapping[str, str]] = MappingProxyType(
         "opens_ignored_total": "Requests for connections dropped unanswered: replayed, unknown, too many.",
         "opens_not_allowed_total": "Connections rejected because their endpoint does not allow their agent.",
         "opens_rejected_total": "Connections that this agent's endpoints rejected.",
+        "opens_unknown_pair_total": "Requests for connections under a pair session not known here.",
         "peers_unexpected_total": "Times that another agent answered than the one that peers[].id names.",
         "pages_missing": "Pages of other agents' endpoints and listeners that have not come yet.",
         "pages_taken_total": "Pages of other agents' endpoints and listeners that came and were taken.",

@@ -91,9 +91,11 @@ class Handshake:
     """
 
     __slots__ = (
+        "_exported",
         "_initiator",
         "_is_next",
         "_keys",
+        "_label",
         "_messages",
         "_own",
         "_position",
@@ -134,6 +136,7 @@ class Handshake:
         self.state = State.UNDER_WAY
         self._keys = (b"", b"")
         """Of no use before the handshake is finished."""
+        self._label = self._exported = b""
         self._shared = shared
         self._symmetric = SymmetricState(_protocol_name(pattern, hash_name), hash_name)
         self._symmetric.mix_hash(prologue)
@@ -184,6 +187,7 @@ class Handshake:
         twin._shared = self._shared
         twin._symmetric = self._symmetric.copy()
         twin.state = self.state
+        twin._label, twin._exported = self._label, self._exported
         return twin
 
     def write_message(self, payload: bytes) -> bytes:
@@ -228,11 +232,26 @@ class Handshake:
         self._check_finished()
         return self._keys
 
+    def export(self, label: bytes) -> None:
+        """Have another secret at the end, beside the two keys: before the last message, at both sides."""
+        self._label = label
+
+    def take_exported(self) -> bytes:
+        """That secret, as long as a hash: once, then it is gone from here; empty if none was wanted.
+
+        Raises:
+            LocalProtocolError: the handshake is not finished.
+        """
+        self._check_finished()
+        exported, self._exported = self._exported, b""
+        return exported
+
     def forget(self) -> None:
         """Let go of all secrets, the keys too: nothing can be read, written or taken any more."""
         self.state = State.FAILED
         self._remote = {}
         self._keys = (b"", b"")
+        self._exported = b""
         self._forget()
 
     def _check_finished(self) -> None:
@@ -298,6 +317,8 @@ class Handshake:
         self._is_next = not self._is_next
         if self._position == len(self._messages):
             self._keys = self._symmetric.split()
+            if self._label:
+                self._exported = self._symmetric.export(self._label)
             self.state = State.FINISHED
             self._forget()
 

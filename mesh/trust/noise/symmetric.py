@@ -5,6 +5,7 @@ Source: Noise revision 34, sections 4.3, 5.1 and 5.2, 12.3 to 12.8. Method names
 
 import functools
 import hashlib
+import hmac
 import struct
 from collections.abc import Callable
 from types import MappingProxyType
@@ -148,6 +149,15 @@ class SymmetricState:
         """The two 32-byte transport keys: initiator to responder, responder to initiator."""
         first, second = self._hash.hkdf(self._chaining_key, b"")
         return first[:KEY_BYTES], second[:KEY_BYTES]
+
+    def export(self, label: bytes) -> bytes:
+        """One more secret, of a hash's length, for the purpose that ``label`` names.
+
+        HMAC with the chaining key, of the label and the handshake hash. The keys of :meth:`split` come of the
+        HMAC of nothing, so neither tells anything of the other; and the hash binds the secret to the
+        prologue, which the chaining key does not contain.
+        """
+        return hmac.digest(self._chaining_key, label + self.handshake_hash, self._hash.name.lower())
 
     def forget(self) -> None:
         """Drop the secrets; the handshake hash stays."""

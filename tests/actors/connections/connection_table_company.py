@@ -9,6 +9,7 @@ from actors.messages.route_table import RoutesChanged
 from actors.meters import Meters
 from actors.runtime.virtual.world import VirtualWorld
 from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.pair_sessions import PairLimits, PairSessions
 from mesh.connection.pending_open import PendingOpen
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import NO_AGENT, AgentId, Instance
@@ -37,6 +38,7 @@ class House:
         self.world = VirtualWorld(1)
         self.meters = Meters()
         self.numbers = ConnectionNumbers()
+        self.pairs = PairSessions(PairLimits())
         self.exits: list[Ear] = []
         self.exit_arguments: list[tuple[Any, ...]] = []
         self.link, self.other_link = start(self.world), start(self.world)
@@ -46,6 +48,7 @@ class House:
             own_id=OWN.id,
             instance=OWN_INSTANCE,
             numbers=self.numbers,
+            pairs=self.pairs,
             start_exit=self._start_exit,
             max_pending_opens=max_pending_opens,
             policy=Policy({}, {}),

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from actors.connections.arrived_open import ArrivedOpen, PairKeys
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connections.exit_connection import ExitConnection
 from actors.connections.ingress_connection import IngressConnection
@@ -25,7 +26,8 @@ from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.key_terms import KeyTerms
 from mesh.connection.offer import Offer
-from mesh.connection.session_handshake import Party
+from mesh.connection.pair_sessions import PairLimits, PairSessions
+from mesh.connection.party import Party
 from mesh.connection.shares import Shares
 from mesh.connection.stream import StreamBudget
 from mesh.link.frames import Frame
@@ -59,6 +61,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
         budget=StreamBudget(BUDGET_BYTES),
         numbers=ConnectionNumbers(),
         ephemerals=ephemerals,
+        pairs=PairSessions(PairLimits()),
         terms=KeyTerms(static, shared, ephemerals.make, lambda: None),
         config=Config(connections=ConnectionsSection(**timeouts)),
         policy=Policy({}, {}),
@@ -175,6 +178,7 @@ class World:
         self.endpoints = {KEY: self.endpoint.ref}
         self.record = record_of(INGRESS)
         self.pending = Pending()
+        self.pair_keys: PairKeys = None
         self.client: Any = None
         self.ingress: Any = None
         self.exit: Any = None
@@ -217,10 +221,8 @@ class World:
     def start_exit(self, frame: Frame, *, link: Any, table: Table, settings: ConnectionSettings) -> None:
         ExitConnection.start(
             self.world.dispatcher("hq"),
-            open_frame=frame,
+            arrived=ArrivedOpen(frame, settings_of(INGRESS).party, self.record, self.pair_keys),
             pending=self.pending,
-            party=settings_of(INGRESS).party,
-            record=self.record,
             link=link,
             endpoints=self.endpoints,
             table=table.ref,

@@ -3,7 +3,8 @@
 from typing import Any
 
 from actors.messages import connection as messages
-from mesh.connection.session_handshake import OpenRequest, SessionInitiator
+from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.session_handshake import SessionInitiator
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import FrameType
 from mesh.trust.identity import NO_AGENT

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import msgspec
+
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS
 from actors.messages import connection as messages
 from actors.messages import listener as listener_messages
+from mesh.connection.opening_payloads import OpenReply, OpenRequest
 from mesh.connection.session import Session
-from mesh.connection.session_handshake import OpenReply, OpenRequest, SessionResponder
+from mesh.connection.session_handshake import SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import NO_AGENT, Identity
@@ -47,7 +50,8 @@ class Candidate:
             ephemeral=key_pair(self.settings.static.public),
         )
         request = responder.read_open(frame)
-        assert request == OpenRequest(KEY, INITIAL_WINDOW_BYTES, tells_client=True, renews_keys=True)
+        expected = OpenRequest(KEY, INITIAL_WINDOW_BYTES, tells_client=True, renews_keys=True)
+        assert request == msgspec.structs.replace(expected, wants_pair=request.wants_pair)
         if code:
             return reply_with(responder, OpenReply(accepted=False, code=code, reason="because"))
         accepting = OpenReply(

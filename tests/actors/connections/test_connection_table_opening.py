@@ -35,7 +35,7 @@ def house():
 def test_an_open_becomes_an_exit_connection(house):
     opening, early = open_frame(), frame(FrameType.DATA)
     house.arrive(opening, early)
-    ((asked, party, record, link, pending),) = house.exit_arguments
+    (((asked, party, record, _), link, pending),) = house.exit_arguments
     assert asked is opening
     assert (party.id, party.instance, party.session_key) == (ALICE.id, ALICE_INSTANCE, ALICE.public_key)
     assert (record.agent_id, link) == (ALICE.id, house.link.ref)
@@ -171,7 +171,7 @@ def suspect_the_usual_hop_to_alice(house):
 def test_an_open_that_is_dropped_leaves_no_detour_behind(house):
     suspect_the_usual_hop_to_alice(house)
     house.arrive(open_frame())
-    assert house.exit_arguments[0][3] is house.other_link.ref
+    assert house.exit_arguments[0][1] is house.other_link.ref
     for number in range(8, 108):
         house.arrive(open_frame(number, body=ALICE_INSTANCE + b"x" * 16 + b"handshake"))
     house.arrive(open_frame(0))
@@ -185,5 +185,5 @@ def test_where_the_way_round_has_no_link_the_usual_one_is_taken(house):
     suspect_the_usual_hop_to_alice(house)
     house.forward({ALICE.id: house.link.ref})
     house.arrive(open_frame())
-    assert house.exit_arguments[0][3] is house.link.ref
+    assert house.exit_arguments[0][1] is house.link.ref
     assert len(house.table._detours._detours) == 0

@@ -1,12 +1,8 @@
 """An ingress and an exit that open a session, each with keys that are the same in every test."""
 
-from mesh.connection.session_handshake import (
-    OpenReply,
-    OpenRequest,
-    Party,
-    SessionInitiator,
-    SessionResponder,
-)
+from mesh.connection.opening_payloads import OpenReply, OpenRequest
+from mesh.connection.party import Party
+from mesh.connection.session_handshake import SessionInitiator, SessionResponder
 from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair

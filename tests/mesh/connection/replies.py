@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from mesh.connection.opening_payloads import OpenReply
 from mesh.connection.session import Session
-from mesh.connection.session_handshake import OpenReply, SessionResponder
+from mesh.connection.session_handshake import SessionResponder
 from mesh.link.frames import Frame
 
 

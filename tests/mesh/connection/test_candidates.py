@@ -17,8 +17,8 @@ from mesh.connection.candidates import (
     CandidatePool,
 )
 from mesh.connection.offer import Offer
+from mesh.connection.party import Party
 from mesh.connection.reject_codes import IngressVerdict
-from mesh.connection.session_handshake import Party
 from mesh.trust.identity import AgentId, Instance
 from tests.actors.company import IDENTITIES, record_of, routes_of
 from tests.work.instructions import instructions

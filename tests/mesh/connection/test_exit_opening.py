@@ -21,9 +21,11 @@ from mesh.connection.exit_effects import (
 )
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import UNANSWERED, ExitState
+from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.party import Party
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S
-from mesh.connection.session_handshake import OpenRequest, Party, SessionInitiator, SessionResponder
+from mesh.connection.session_handshake import SessionInitiator, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure, Kind

@@ -19,10 +19,16 @@ from mesh.connection.ingress_effects import (
 )
 from mesh.connection.ingress_opening import IngressOpening
 from mesh.connection.ingress_states import IngressState
+from mesh.connection.initiating import Initiator
 from mesh.connection.offer import Offer
+from mesh.connection.opening_payloads import OpenReply
+from mesh.connection.pair_session import PairSession
+from mesh.connection.party import Party
 from mesh.connection.reject_codes import IngressVerdict
-from mesh.connection.session_handshake import OpenReply, Party, SessionInitiator, SessionResponder
+from mesh.connection.session_handshake import FULL_OPEN, SessionInitiator, SessionResponder
+from mesh.connection.short_open import SHORT_OPEN, ShortInitiator, ShortResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
+from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId, Instance
 from mesh.trust.noise.primitives import key_pair
 from scripts.lab.frames import changed
@@ -43,12 +49,40 @@ EXITS = [party_of(number) for number in (2, 3, 4)]
 OFFERS = [Offer(party, is_draining=False, hop_count=1, rtt_step=0, name="hq") for party, _ in EXITS]
 
 
+PAIR = PairSession(b"p" * 32, INGRESS.instance, EXITS[0][0].instance)
+
+
+class Openers:
+    """Those of a connection whose exit may have a pair session with the ingress."""
+
+    def __init__(self, ingress, exit_, number):
+        self.ingress = ingress
+        self.fields = {"local": INGRESS, "remote": exit_, "connection": number}
+
+    def has_pair(self):
+        return self.fields["remote"] in self.ingress.pairs
+
+    def short(self):
+        pair = self.ingress.pairs.get(self.fields["remote"])
+        return None if pair is None else ShortInitiator(**self.fields, pair=pair)
+
+    def doubt_pair(self):
+        pass
+
+    def full(self, *, is_ahead):
+        self.ingress.ephemerals += 1
+        ephemeral = key_pair(self.ingress.ephemerals.to_bytes(32, "big"))
+        return SessionInitiator(**self.fields, static=INGRESS_STATIC, ephemeral=ephemeral)
+
+
 class Ingress:
     """An opening, and everyone it talks to: they do what the test draws, in any order."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.ephemerals = 0
+        self.pairs = {}
+        self.unknown = set()
         self.opening = IngressOpening(
             key="my-api",
             credit=INITIAL_WINDOW_BYTES,
@@ -64,12 +98,8 @@ class Ingress:
         self.claims = set()
         self.done = []
 
-    def initiate(self, exit_, number, ahead):
-        self.ephemerals += 1
-        ephemeral = key_pair(self.ephemerals.to_bytes(32, "big"))
-        return SessionInitiator(
-            local=INGRESS, remote=exit_, connection=number, static=INGRESS_STATIC, ephemeral=ephemeral
-        )
+    def initiate(self, exit_, number):
+        return Initiator(Openers(self, exit_, number))
 
     def do(self, effects):
         for effect in effects:
@@ -83,32 +113,43 @@ class Ingress:
                     self.registered.remove((exit_id, number))
                 case SendOpen(frame=frame):
                     assert (frame.destination, frame.connection) in self.registered
-                    assert self.asked.setdefault(frame.connection, frame) == frame
+                    of_form = self.asked.setdefault(frame.connection, {})
+                    assert of_form.setdefault(frame.number, frame) == frame
+                    asks_anew = frame.number == FULL_OPEN and frame.connection in self.unknown
+                    assert len(of_form) == 1 or asks_anew
                 case FindCandidates():
                     self.looks += 1
 
     def count(self, kind) -> int:
         return sum(isinstance(effect, kind) for effect in self.done)
 
-    def answer(self, number, code):
-        """What the exit says to its OPEN: the same each time."""
+    def answer(self, number, code, form):
+        """What the exit says to its OPEN: the same each time, whichever of two forms has come first."""
         if number not in self.answers:
-            frame = self.asked[number]
+            frame = self.asked[number].get(form, self.asked[number][max(self.asked[number])])
             party, static = next(each for each in EXITS if each[0].id == frame.destination)
-            responder = SessionResponder(
-                local=party,
-                remote=INGRESS,
-                connection=number,
-                static=static,
-                ephemeral=key_pair(b"e" * 32),
+            fields = {"local": party, "remote": INGRESS, "connection": number}
+            responder = (
+                ShortResponder(**fields, keys=PAIR.keys(number))
+                if frame.number == SHORT_OPEN
+                else SessionResponder(**fields, static=static, ephemeral=key_pair(b"e" * 32))
             )
             responder.read_open(frame)
             self.answers[number], _ = reply_with(responder, OpenReply(accepted=not code, code=code))
         self.do(self.opening.answered(self.answers[number], self.now))
 
+    def say_unknown(self, number):
+        """That the exit, or somebody in its name, does not know the pair session."""
+        self.unknown.add(number)
+        (asked, *_) = self.asked[number].values()
+        unknown = Frame(FrameType.UNKNOWN, True, asked.destination, asked.source, number, 0, b"")
+        chosen = self.count(ExitChosen)
+        self.do(self.opening.answered(unknown, self.now))
+        assert self.count(ExitChosen) == chosen
+
     def step(self, data) -> None:
         opening = self.opening
-        match data.draw(st.integers(0, 11)):
+        match data.draw(st.integers(0, 13)):
             case 0 if opening.stands_by:
                 self.do(opening.client_came(data.draw(st.permutations(OFFERS)), self.now))
             case 1 if self.registering:
@@ -116,7 +157,8 @@ class Ingress:
                 self.do(opening.registered(exit_id, number, self.now, has_path=data.draw(st.booleans())))
             case 2 | 3 if self.asked:
                 number = data.draw(st.sampled_from(sorted(self.asked)))
-                self.answer(number, data.draw(st.sampled_from(("", *CODES))))
+                form = data.draw(st.sampled_from((SHORT_OPEN, FULL_OPEN)))
+                self.answer(number, data.draw(st.sampled_from(("", *CODES))), form)
             case 4 if self.looks:
                 self.looks -= 1
                 self.do(opening.candidates_found(data.draw(st.sets(st.sampled_from(OFFERS))), self.now))
@@ -140,6 +182,12 @@ class Ingress:
                 if opening.state is IngressState.OPENING:
                     self.claims.add(exit_id)
                 self.do(opening.came_back(exit_id, self.now))
+            case 11:  # a pair session comes or goes
+                party = data.draw(st.sampled_from(OFFERS)).party
+                if self.pairs.pop(party, None) is None:
+                    self.pairs[party] = PAIR
+            case 12 if self.asked:
+                self.say_unknown(data.draw(st.sampled_from(sorted(self.asked))))
             case 9:  # too early, or much too late
                 self.now += data.draw(st.sampled_from((0.01, 1.0, 2 * OPEN_TIMEOUT_S)))
                 self.do(opening.timeout(self.now))

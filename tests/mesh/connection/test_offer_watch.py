@@ -2,7 +2,7 @@
 
 from mesh.connection.offer import Offer
 from mesh.connection.offer_watch import OfferWatch
-from mesh.connection.session_handshake import Party
+from mesh.connection.party import Party
 from mesh.newcomers import MAX_KNOWN, SETTLING_S
 from mesh.trust.identity import AgentId, Instance, display_id
 

@@ -5,15 +5,11 @@ import hashlib
 import msgspec
 import pytest
 
-from mesh.connection import session_handshake
+from mesh.connection import opening_payloads
+from mesh.connection.opening_payloads import MAX_ROUTING_KEY_CHARACTERS, OpenReply, OpenRequest
+from mesh.connection.party import Party
 from mesh.connection.session import Session
-from mesh.connection.session_handshake import (
-    MAX_ROUTING_KEY_CHARACTERS,
-    OpenReply,
-    OpenRequest,
-    Party,
-    read_open_instances,
-)
+from mesh.connection.session_handshake import read_open_instances
 from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.link.frames import FrameType
 from mesh.trust.identity import AgentId, Instance
@@ -104,10 +100,10 @@ def test_open_names_the_instances_in_the_clear():
 
 
 def test_constants_are_those_of_the_protocol():
-    assert session_handshake.MAX_ROUTING_KEY_CHARACTERS == 271
-    assert session_handshake.MAX_CODE_CHARACTERS == 32
-    assert session_handshake.MAX_REASON_CHARACTERS == 1024
-    assert session_handshake.REASON_BYTES == 1024
+    assert opening_payloads.MAX_ROUTING_KEY_CHARACTERS == 271
+    assert opening_payloads.MAX_CODE_CHARACTERS == 32
+    assert opening_payloads.MAX_REASON_CHARACTERS == 1024
+    assert opening_payloads.REASON_BYTES == 1024
 
 
 def test_wire_bytes_are_pinned():
@@ -132,7 +128,7 @@ def test_the_handshake_is_noise_ik_with_the_documented_prologue():
     )
     payload = reference.read_message(OPEN.body[32:])
     length = int.from_bytes(payload[:2], "big")
-    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False, False]
+    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False, False, False]
     assert payload[2 + length :] == bytes(1152 - 2 - length)
     assert reference.remote_static == INGRESS.session_key
 
@@ -207,7 +203,7 @@ def test_keys_stay_out_of_reprs():
 
 
 PINNED = {
-    "OPEN": "f15e982905b4e546ad3eb081432e168aa2c30856b299296739fdc20e5efda5e7",
-    "ACCEPT": "f6f74909a045e6364dacf9abfd0b2cd11543d7c6f840bdc17c45fc9507c11978",
-    "REJECT": "454c9f2f83f076e8dfa425b7c6b21f9b966046890ac5f6c81db75fdb84aab897",
+    "OPEN": "29cad461328c4997ef65588cb77e1f3f1b9d039d624bb57a2f4b5cb47d650948",
+    "ACCEPT": "5c26966aa44daf6ed7df9eebaa5d2870c5253c2be1d851625cd76c2d08265aa0",
+    "REJECT": "46ee3cefcdddd668b9379b0ee32c7ce9c0798e9a7b781d6f3ce89ad9ec1ab313",
 }

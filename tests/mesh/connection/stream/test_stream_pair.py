@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.connection.session_handshake import (
-    OpenReply,
-    OpenRequest,
-    Party,
-    SessionInitiator,
-    SessionResponder,
-)
+from mesh.connection.opening_payloads import OpenReply, OpenRequest
+from mesh.connection.party import Party
+from mesh.connection.session_handshake import SessionInitiator, SessionResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, StreamBudget
 from mesh.link.frames import FrameType
 from mesh.trust.noise.primitives import key_pair

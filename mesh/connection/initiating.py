@@ -1,0 +1,132 @@
+"""Asking one exit for one connection: under a pair session if there is one, else with a handshake.
+
+An exit that does not know the pair session says so with UNKNOWN. Nobody vouches for that, so it only makes
+the ingress send a full OPEN as well, with the same number; the exit takes one of the two, whichever comes
+first, and the answer to either counts.
+"""
+
+import enum
+from typing import Protocol
+
+from mesh.connection.opening_payloads import OpenReply, OpenRequest
+from mesh.connection.session import Session
+from mesh.connection.session_handshake import SessionInitiator
+from mesh.connection.short_open import SHORT_OPEN, ShortInitiator
+from mesh.errors import AuthenticationError
+from mesh.link.frames import Frame
+
+
+class Openers(Protocol):
+    """Makes what opens one connection; each at most once."""
+
+    def has_pair(self) -> bool:
+        """Whether there is a pair session at present."""
+        ...
+
+    def short(self) -> ShortInitiator | None:
+        """What opens it under the present pair session, if there is one and it is to be used."""
+        ...
+
+    def doubt_pair(self) -> None:
+        """The exit says, unauthenticated, that it does not know the present pair session."""
+        ...
+
+    def full(self, *, is_ahead: bool) -> SessionInitiator:
+        """What opens it with a handshake; made ahead, for a client that is yet to come, or at once."""
+        ...
+
+
+class Form(enum.Enum):
+    """Which OPEN is sent."""
+
+    UNDECIDED = "undecided"
+    """None yet."""
+    SHORT = "short"
+    FULL = "full"
+
+
+class Initiator:
+    """Asks; which form it takes is decided when the OPEN is first wanted, and stays so while it is repeated.
+
+    Args:
+        openers: of this exit, and the connection's number.
+    """
+
+    __slots__ = ("_answered", "_form", "_full", "_openers", "_short")
+
+    _answered: ShortInitiator | SessionInitiator
+    """Set by the answer."""
+
+    def __init__(self, openers: Openers) -> None:
+        self._openers = openers
+        self._form = Form.UNDECIDED
+        self._short: tuple[ShortInitiator, ...] = ()
+        self._full: tuple[SessionInitiator, ...] = ()
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a handshake has been begun ahead, with a key pair that grows old."""
+        return self._form is Form.UNDECIDED and bool(self._full)
+
+    @property
+    def id(self) -> str:
+        """The connection's, for people, once there is an answer: also of one that was rejected."""
+        return self._answered.id
+
+    def prepare(self, request: OpenRequest) -> None:
+        """Make a full OPEN ahead if none is needed only because there is a pair session: that takes no time.
+
+        Raises:
+            AuthenticationError: the exit's session key is of small order.
+        """
+        if not self._openers.has_pair():
+            self._full = (self._openers.full(is_ahead=True),)
+            self._full[0].open_frame(request)
+
+    def open_frame(self, request: OpenRequest) -> Frame:
+        """The OPEN to send now; the same bytes each time, but for :meth:`pair_unknown`.
+
+        Raises:
+            LocalProtocolError: the request differs from that of an earlier call, or a field is out of range.
+            AuthenticationError: the exit's session key is of small order.
+        """
+        if self._form is Form.UNDECIDED:
+            self._decide()
+        if self._form is Form.SHORT:
+            return self._short[0].open_frame(request)
+        return self._full[0].open_frame(request)
+
+    def pair_unknown(self) -> bool:
+        """The exit says, unauthenticated, that it has no such pair session; whether that makes a difference.
+
+        From now on the OPEN is a full one. An answer to the short one, if that was taken after all, counts.
+        """
+        if self._form is not Form.SHORT:
+            return False
+        self._form = Form.FULL
+        self._openers.doubt_pair()
+        self._full = (self._openers.full(is_ahead=False),)
+        return True
+
+    def read_reply(self, frame: Frame) -> tuple[OpenReply, Session | None]:
+        """The exit's answer from its ACCEPT or REJECT, and the session if it accepts.
+
+        Raises:
+            AuthenticationError: the frame is not the exit's answer; the genuine one can still be read.
+            RemoteProtocolError: the exit answered what makes no sense.
+        """
+        for asked in self._short if frame.number == SHORT_OPEN else self._full:
+            answer = asked.read_reply(frame)
+            self._answered = asked
+            return answer
+        raise AuthenticationError("an answer to an OPEN of the form that was not sent")
+
+    def _decide(self) -> None:
+        short = self._openers.short()
+        if short is not None:
+            self._form = Form.SHORT
+            self._short, self._full = (short,), ()
+        else:
+            self._form = Form.FULL
+            if not self._full:
+                self._full = (self._openers.full(is_ahead=False),)
