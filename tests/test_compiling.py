@@ -31,6 +31,7 @@ HOT = {
     "mesh/connection/stream/receive_half.py",
     "mesh/connection/stream/send_half.py",
     "mesh/connection/stream/stream.py",
+    "mesh/connection/stream/window.py",
     "mesh/link/control_lane.py",
     "mesh/link/data_lane.py",
     "mesh/link/frame_sealing.py",

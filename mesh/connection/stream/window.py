@@ -1,14 +1,18 @@
 """How far ahead a receiver lets the sender go."""
 
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 from mesh.connection.stream.lost_pace import LostPace
 from mesh.link.frames import MAX_SEGMENT_BYTES
 
 INITIAL_WINDOW_BYTES: Final = 64 * 1024
 """Credit that OPEN gives, and ACCEPT while the exit has room."""
+
+LEAST_WINDOW_BYTES: Final = 16 * 1024
+"""Given even if the budget is used up; kept for a stream until it ends."""
+
+MOST_WINDOW_BYTES: Final = 4 * 1024 * 1024
+"""What Linux lets the local TCP connection have by default (tcp_wmem): more would only wait elsewhere."""
 
 SMALLEST_ACK_BYTES: Final = 8 * 1024
 LARGEST_ACK_BYTES: Final = 512 * 1024
@@ -31,13 +35,11 @@ _CROWDED_DECAY: Final = 8
 """A crowded window falls by this part of its excess with each round: one scarce round says little."""
 
 
-class WindowLimits(msgspec.Struct, frozen=True):
+class WindowLimits(NamedTuple):
     """Sizes of a receive window, in bytes."""
 
-    floor: int = 16 * 1024
-    """Given even if the budget is used up; kept for a stream until it ends."""
-    cap: int = 4 * 1024 * 1024
-    """What Linux lets the local TCP connection have by default (tcp_wmem): more would only wait elsewhere."""
+    floor: int = LEAST_WINDOW_BYTES
+    cap: int = MOST_WINDOW_BYTES
 
 
 DEFAULT_LIMITS: Final = WindowLimits()
