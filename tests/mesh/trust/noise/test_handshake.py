@@ -202,3 +202,22 @@ def test_a_remembered_secret_changes_no_byte(pattern: PatternName):
                 answer = other.write_message(b"answer")
                 assert plain.read_message(answer) == remembering.read_message(answer) == b"answer"
         assert remembering.split() == plain.split() == other.split()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_both_sides_export_the_same_once(pattern: PatternName):
+    one, two = run_until(pattern, MESSAGES[pattern] - 1)
+    writer, reader = (one, two) if one._is_next else (two, one)
+    for side in (one, two):
+        side.export(b"label")
+        with pytest.raises(LocalProtocolError, match="not finished"):
+            side.take_exported()
+    copy = reader.copy()
+    message = writer.write_message(b"")
+    for side in (reader, copy):
+        side.read_message(message)
+    exported = writer.take_exported()
+    assert len(exported) == 32
+    assert exported not in writer.split()
+    assert [reader.take_exported(), copy.take_exported()] == [exported, exported]
+    assert [each.take_exported() for each in (writer, reader, copy)] == [b""] * 3

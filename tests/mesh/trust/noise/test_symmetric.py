@@ -106,3 +106,17 @@ def test_what_is_forgotten_is_gone():
     assert state.handshake_hash == handshake_hash
     assert state.split() != keys
     assert state.encrypt_and_hash(b"text") == b"text"
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
+def test_what_is_exported_depends_on_secrets_transcript_and_label(hash_name):
+    def exported(label=b"label", secret=b"secret", said=b"said"):
+        state = SymmetricState(b"name", hash_name)
+        state.mix_key(secret)
+        state.mix_hash(said)
+        chaining_key, hash_ = state._chaining_key, state.handshake_hash
+        expected = hmac.new(chaining_key, label + hash_, HASHES[hash_name].new).digest()
+        assert state.export(label) == expected
+        return expected
+
+    assert len({exported(), exported(b"other"), exported(secret=b"other"), exported(said=b"other")}) == 4
