@@ -210,8 +210,8 @@ class CandidateTrials:
         else:
             self._try_next(now)
 
-    def _send_open(self, attempt: OpenAttempt, now: float) -> None:
-        for frame in self._make_open(attempt, now):
+    def _send_open(self, attempt: OpenAttempt, now: float, *, again: bool = False) -> None:
+        for frame in self._make_open(attempt, now, again=again):
             attempt.is_asked = True
             self._effects.append(effects.SendOpen(frame))
 
@@ -225,9 +225,11 @@ class CandidateTrials:
         except AuthenticationError as error:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
 
-    def _make_open(self, attempt: OpenAttempt, now: float) -> tuple[Frame, ...]:
-        """The OPEN, the same each time; nothing if the exit's key is of no use."""
+    def _make_open(self, attempt: OpenAttempt, now: float, *, again: bool) -> tuple[Frame, ...]:
+        """The OPEN, the same each time, in each form that it has; nothing if the exit's key is of no use."""
         try:
+            if again:
+                return attempt.initiator.repetitions(self._request())
             return (attempt.initiator.open_frame(self._request()),)
         except AuthenticationError as error:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
@@ -263,7 +265,9 @@ class CandidateTrials:
             attempt.repeats += 1
             attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
             if attempt.has_path:
-                self._send_open(attempt, now)
+                if attempt.repeats == REPEATS_TO_DOUBT:
+                    attempt.initiator.insist()
+                self._send_open(attempt, now, again=True)
                 if attempt.repeats == REPEATS_TO_DOUBT and attempt.doubted_at == inf:
                     self._effects.append(effects.PathDoubted(attempt.party.id, attempt.number))
                     attempt.doubted_at = now

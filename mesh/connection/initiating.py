@@ -2,7 +2,7 @@
 
 An exit that does not know the pair session says so with UNKNOWN. Nobody vouches for that, so it only makes
 the ingress send a full OPEN as well, with the same number; the exit takes one of the two, whichever comes
-first, and the answer to either counts.
+first, and the answer to either counts. So it is after some silence: UNKNOWN may be lost.
 """
 
 import enum
@@ -43,6 +43,8 @@ class Form(enum.Enum):
     """None yet."""
     SHORT = "short"
     FULL = "full"
+    BOTH = "both"
+    """The short one was sent first, and may have been taken, or not."""
 
 
 class Initiator:
@@ -84,7 +86,7 @@ class Initiator:
             self._full[0].open_frame(request)
 
     def open_frame(self, request: OpenRequest) -> Frame:
-        """The OPEN to send now; the same bytes each time, but for :meth:`pair_unknown`.
+        """The OPEN to send at first, or because of :meth:`pair_unknown`; its bytes are the same each time.
 
         Raises:
             LocalProtocolError: the request differs from that of an earlier call, or a field is out of range.
@@ -96,17 +98,28 @@ class Initiator:
             return self._short[0].open_frame(request)
         return self._full[0].open_frame(request)
 
-    def pair_unknown(self) -> bool:
-        """The exit says, unauthenticated, that it has no such pair session; whether that makes a difference.
+    def repetitions(self, request: OpenRequest) -> tuple[Frame, ...]:
+        """What to repeat: one form, or both, for which the exit has taken is not known.
 
-        From now on the OPEN is a full one. An answer to the short one, if that was taken after all, counts.
+        Raises:
+            AuthenticationError: the exit's session key is of small order.
         """
+        newest = self.open_frame(request)
+        return (self._short[0].open_frame(request), newest) if self._form is Form.BOTH else (newest,)
+
+    def pair_unknown(self) -> bool:
+        """The exit says, unauthenticated, that it has no such pair session; whether that changes anything."""
         if self._form is not Form.SHORT:
             return False
-        self._form = Form.FULL
         self._openers.doubt_pair()
-        self._full = (self._openers.full(is_ahead=False),)
+        self.insist()
         return True
+
+    def insist(self) -> None:
+        """The exit is silent: if the OPEN was short, there is to be a full one as well."""
+        if self._form is Form.SHORT:
+            self._form = Form.BOTH
+            self._full = (self._openers.full(is_ahead=False),)
 
     def read_reply(self, frame: Frame) -> tuple[OpenReply, Session | None]:
         """The exit's answer from its ACCEPT or REJECT, and the session if it accepts.
@@ -118,6 +131,8 @@ class Initiator:
         for asked in self._short if frame.number == SHORT_OPEN else self._full:
             answer = asked.read_reply(frame)
             self._answered = asked
+            if asked in self._full and self._form is Form.BOTH and not answer[0].keeps_pair:
+                self._openers.doubt_pair()  # it has not taken the short one, and there is no other pair yet
             return answer
         raise AuthenticationError("an answer to an OPEN of the form that was not sent")
 

@@ -116,12 +116,39 @@ def test_an_exit_that_does_not_know_it_is_sent_a_full_one_and_the_answer_to_eith
     full = asking.open_frame(REQUEST)
     assert (full.number, full.connection) == (FULL_OPEN, short.connection)
     assert asking.open_frame(REQUEST) is full
+    assert asking.repetitions(REQUEST) == (short, full)
     assert openers.made == ["short", "doubt", "full"]
     answer = answers(short if answers is short_answer else full, reply)
     said, session = asking.read_reply(answer)
     assert said == reply
     assert (session is not None) == reply.accepted
     assert asking.id
+
+
+@pytest.mark.parametrize(("answers", "doubted"), [(short_answer, []), (full_answer, ["doubt"])])
+def test_one_that_is_silent_is_sent_both_and_what_it_answers_tells_whether_it_knows_the_pair(
+    answers, doubted
+):
+    openers = Openers(paired=True)
+    asking = Initiator(openers)
+    short = asking.open_frame(REQUEST)
+    assert asking.repetitions(REQUEST) == (short,)
+    asking.insist()
+    first, full = asking.repetitions(REQUEST)
+    assert (first, full.number) == (short, FULL_OPEN)
+    asking.insist()
+    assert not asking.pair_unknown()
+    assert asking.repetitions(REQUEST) == (short, full)
+    assert openers.made == ["short", "full"]
+    asking.read_reply(answers(short if answers is short_answer else full))
+    assert openers.made == ["short", "full", *doubted]
+
+
+def test_a_full_one_that_is_silent_is_repeated_as_it_is():
+    asking = Initiator(Openers(paired=False))
+    full = asking.open_frame(REQUEST)
+    asking.insist()
+    assert asking.repetitions(REQUEST) == (full,)
 
 
 def test_a_full_one_is_not_doubted():
