@@ -15,6 +15,7 @@ from actors.connections.named_service import NamedService
 from actors.connections.offers import KnownOffers
 from actors.connections.socks_listener import SocksListener
 from actors.links.acceptor import Acceptor
+from actors.links.congestion import CongestionControl
 from actors.links.dialer import Dialer
 from actors.links.peer_link import PeerLink
 from actors.links.settings import LinkRefs
@@ -76,6 +77,7 @@ class Services:
         """Listeners that are going, and whose clients are to go then."""
         self._offers = KnownOffers()
         self._link_refs = LinkRefs(core.directory, core.route_table, core.connection_table)
+        self._congestion = CongestionControl()
 
     def specs(self) -> Iterator[AnyChildSpec]:
         """All that the configuration asks for, in the order of their start."""
@@ -353,11 +355,13 @@ class Services:
         received: bytes = b"",
         paid_by: Payer = EVERYBODY,
     ) -> Ref[link_messages.Inbound]:
+        settings = self._build.links
+        self._congestion.set_up(socket, settings.config.connections.congestion_control)
         return PeerLink.start(
             self._build.around.dispatcher,
             socket=socket,
             is_dialer=dialer is not None,
-            settings=self._build.links,
+            settings=settings,
             refs=self._link_refs,
             meters=self._build.around.meters,
             dialer=dialer,

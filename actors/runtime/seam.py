@@ -182,6 +182,10 @@ class StreamSocket(Protocol):
         """Be writable only while less than this waits unsent in the kernel, from now on."""
         ...
 
+    def control_congestion(self, algorithm: str) -> bool:
+        """Send by the kernel's ``algorithm`` from now on; whether the kernel has it and allows it."""
+        ...
+
     def path_figures(self) -> PathFigures | None:
         """What the kernel knows of the path; ``None`` if it knows nothing."""
         ...

@@ -25,6 +25,7 @@ LIVE: Final = frozenset(
         "connections.open_timeout",
         "connections.reroute_timeout",
         "connections.idle_probe",
+        "connections.congestion_control",
         "http",
         "limits.stream_buffer",
         "limits.relay_buffer",

@@ -24,6 +24,8 @@ GRANTED: Final = "granted"
 VISIBILITIES: Final = (MESH, GRANTED)
 """To whom an endpoint or listener is shown."""
 
+SYSTEM: Final = "system"
+CONGESTION_CONTROLS: Final = (SYSTEM, "bbr", "cubic", "reno")
 PROXY_VERSIONS: Final = ("v2",)
 KEY_MODES: Final = ("owner", "group")
 DEFAULT_HTTP_ADDRESS: Final = TcpAddress("127.0.0.1", 8080)
@@ -177,7 +179,7 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):
-    """``connections``: how long links and connections wait."""
+    """``connections``: how long links and connections wait, and how links send."""
 
     timeout_s: Annotated[float, kinds.Duration(0.1, 3600.0)] = msgspec.field(default=3.0, name="timeout")
     """A link whose peer is silent for so long is dead."""
@@ -193,6 +195,8 @@ class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):
         default=60.0, name="idle_probe"
     )
     """How often an idle connection asks whether its other end is still there."""
+    congestion_control: Annotated[str, kinds.Choice(CONGESTION_CONTROLS)] = SYSTEM
+    """The kernel's algorithm that links send by; ``system`` is the one of all its TCP connections."""
 
 
 class RoutingSection(msgspec.Struct, frozen=True, kw_only=True):

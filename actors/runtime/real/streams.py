@@ -129,6 +129,14 @@ class LoopStreamSocket:
         except OSError:
             return
 
+    def control_congestion(self, algorithm: str) -> bool:
+        """Send by the kernel's ``algorithm`` from now on; whether that can be."""
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, algorithm.encode())
+        except OSError:
+            return False
+        return True
+
     def path_figures(self) -> PathFigures | None:
         """What the kernel knows of the path; ``None`` if it knows nothing."""
         if sys.platform != "linux" or self._socket.family == socket.AF_UNIX:

@@ -129,6 +129,11 @@ class VirtualStreamSocket:
         """Be writable only while less than this waits unsent."""
         self._outgoing().configure_sending(buffer_bytes=None, low_water_bytes=byte_count)
 
+    def control_congestion(self, algorithm: str) -> bool:
+        """No simulated path is congested by what is not sent by rate."""
+        del algorithm
+        return True
+
     def path_figures(self) -> PathFigures | None:
         """Nothing: there is no kernel."""
         return None

@@ -67,6 +67,14 @@ def test_options_reach_the_kernel_on_both_sides(driver: Driver):
     assert plain._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
 
 
+def test_the_kernel_sends_by_an_algorithm_that_it_has(driver: Driver):
+    client, *_ = driver.pair(SocketOptions())
+    assert client.control_congestion("reno")
+    found = client._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    assert found.rstrip(b"\0") == b"reno"
+    assert not client.control_congestion("none-such")
+
+
 def test_an_urgent_byte_stays_where_it_was_sent(near, target):
     options = SocketOptions(urgent_in_line=True)
 

@@ -70,7 +70,8 @@ def test_every_key_arrives():
         + "accept: [{address: ':4433'}]\n"
         f"peers: [{{address: 'x:1', id: {'5a' * 16}}}, {{address: 'y:1'}}]\n"
         "http: {address: ':80'}\n"
-        "connections: {timeout: 1, open_timeout: 2s, reroute_timeout: 3s, idle_probe: 4s}\n"
+        "connections: {timeout: 1, open_timeout: 2s, reroute_timeout: 3s, idle_probe: 4s,\n"
+        "  congestion_control: BBR}\n"
         "routing: {advertise_interval: 1s, route_ttl: 2s, max_hops: 3}\n"
         "limits: {stream_buffer: 1MiB, relay_buffer: 2MiB, pending_opens: 5, unauthenticated_links: 6}\n"
         "logging: {level: error, format: json, levels: {links: debug}}\n"
@@ -85,6 +86,7 @@ def test_every_key_arrives():
     connections, routing, limits = config.connections, config.routing, config.limits
     assert (connections.timeout_s, connections.open_timeout_s) == (1.0, 2.0)
     assert (connections.reroute_timeout_s, connections.idle_probe_s) == (3.0, 4.0)
+    assert connections.congestion_control == "bbr"
     assert (routing.advertise_interval_s, routing.route_ttl_s, routing.max_hops) == (1.0, 2.0, 3)
     assert (limits.stream_buffer_bytes, limits.relay_buffer_bytes) == (1024**2, 2 * 1024**2)
     assert (limits.pending_opens, limits.unauthenticated_links) == (5, 6)
