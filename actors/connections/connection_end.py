@@ -263,6 +263,7 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         """Take bytes from the local socket into the stream, as far as its credit goes."""
         stream, local = self._stream, self._socket
         if stream is None or local is None:
+            self._readable_while_opening()
             return
         buffer = self._dispatcher.read_buffer
         now = self.now()
@@ -310,6 +311,9 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         effects = stream.finish(self.now(), last)
         frames.extend(effects.frames)
         self._done = self._done or effects.done
+
+    def _readable_while_opening(self) -> None:
+        """The local socket has something to read before there is a stream."""
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Go on writing to the local socket."""

@@ -12,6 +12,7 @@ from mesh.addresses import TcpAddress
 from mesh.config.schema import Config, EndpointSection
 from mesh.connection.connection_numbers import ConnectionNumbers
 from mesh.connection.door import Door
+from mesh.connection.early_data import HeardExits
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.key_terms import KeyTerms
 from mesh.connection.loops import LoopWatch
@@ -85,6 +86,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     places: Shares[AgentId]
     """Of connections to targets, whichever endpoint they are of, by ingress: each holds a descriptor."""
     loops: LoopWatch[Ref[IngressInbound]] = msgspec.field(default_factory=LoopWatch)
+    heard: HeardExits = msgspec.field(default_factory=HeardExits)
+    """When those that it has asked were heard."""
     source_secret: bytes = b""
     """By which agents' addresses towards targets are drawn."""
     own_label: str = ""

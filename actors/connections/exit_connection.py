@@ -8,11 +8,11 @@ import logging
 from collections.abc import Mapping
 from typing import assert_never
 
+from actors.connections.answering import AnsweringEnd
 from actors.connections.arrived_open import ArrivedOpen
 from actors.connections.connection_settings import CONNECTION_SOCKET_OPTIONS, ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
 from actors.connections.inside_services import InsideServices
-from actors.connections.introducing import IntroducingEnd
 from actors.connections.opening_keys import responder
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -49,7 +49,7 @@ from mesh.trust.identity import NO_AGENT, AgentId
 log = logging.getLogger("mesh.connections")
 
 
-class ExitConnection(IntroducingEnd[messages.ExitInbound]):
+class ExitConnection(AnsweringEnd[messages.ExitInbound]):
     """Serves one OPEN."""
 
     END = End.EXIT
@@ -59,10 +59,8 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
         "_endpoint",
         "_endpoints",
         "_ends",
-        "_first_window_bytes",
         "_holds_place",
         "_inside",
-        "_opening",
         "_pending",
         "_reach",
     )
@@ -97,7 +95,7 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
         self._ends = NO_ENDS
         """Of the socket towards the target, as soon as there is one; a unix socket has none."""
         self._first_window_bytes = 0
-        """Taken from the budget for this connection; to be released by the stream once there is one."""
+        self._handed_bytes = 0
         self._reach = Reach(dispatcher, self.ref, CONNECTION_SOCKET_OPTIONS)
         self._opening = ExitOpening(
             open_frame=arrived.frame,
@@ -127,6 +125,7 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
             case NamesResolved() | Connected() | ConnectFailed():
                 self._go_on(message)
             case messages.CloseConnection(reason=reason):
+                self._answer_now()
                 self._do(self._opening.denied(RejectCode.UNAVAILABLE, reason, self.now()))
                 self._common(message)
             case messages.PathChanged():
@@ -199,6 +198,7 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
                     first_bytes = self._first_window_bytes
                     self._settings.budget.release(first_bytes)  # the stream reserves it itself
                     self._start_stream(session, self._party.id, self._link, credit, first_bytes)
+                    self._began_early(effect)
                 case effects.OpenConfirmed():
                     self._pending.settled(is_in_use=True)
                     self._settings.ephemerals.refill()  # the target is about to answer what came with this
@@ -318,8 +318,7 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
             self._ends = ends_of(socket.local_name, far)
             self._settings.loops.exit_opened(self._ends)
             tag = socket_tag(self._party.instance, self._ends)
-        wants_client = self._wants_client(tells_client=self._opening.tells_client)
-        self._do(self._opening.reached(tag, self._first_window_bytes, self.now(), wants_client=wants_client))
+        self._target_reached(socket, tag)
 
     def _reject(self, rejection: effects.Reject) -> None:
         """Answer no, and stay for a moment to answer it again."""
@@ -340,6 +339,7 @@ class ExitConnection(IntroducingEnd[messages.ExitInbound]):
         why = why_not_at_exit(rights.certificate, self._key, rights.policy) if self._key else ""
         if not why:
             return
+        self._answer_now()
         if self._stream is None:
             self._do(self._opening.denied(RejectCode.NOT_PERMITTED, why, self.now()))
         else:

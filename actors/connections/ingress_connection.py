@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
-from actors.connections.connection_end import ConnectionEnd
 from actors.connections.connection_settings import ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
+from actors.connections.first_words import HearingEnd
 from actors.connections.opening_keys import PairedOpeners
 from actors.connections.socks_answers import refuse, reply_of, say
 from actors.messages import connection as messages
@@ -42,7 +42,6 @@ from mesh.connection.initiating import Initiator
 from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.offer import Offer
 from mesh.connection.party import Party
-from mesh.connection.preface import encode_preface
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.rights import why_not_at_ingress
 from mesh.connection.stream import ResetCode
@@ -53,7 +52,7 @@ from mesh.trust.identity import NO_AGENT, AgentId
 log = logging.getLogger("mesh.connections")
 
 
-class IngressConnection(ConnectionEnd[messages.IngressInbound]):
+class IngressConnection(HearingEnd[messages.IngressInbound]):
     """Serves one client of a listener, who comes with ``ServeClient``.
 
     ``prepare_for`` is the candidate that this client is to try first, if the listener knows it beforehand.
@@ -65,12 +64,10 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         "_answers_via",
         "_client",
         "_client_tag",
-        "_clients",
         "_credit",
         "_exit_tag",
         "_links",
         "_listener",
-        "_opening",
         "_prepare_for",
         "_rights",
         "_speaks_socks",
@@ -90,8 +87,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
         super().__init__(dispatcher, table=table, settings=settings, meters=meters, key=key)
         self._prepare_for = prepare_for
         self._listener = listener
-        self._clients: messages.Clients | None = None
-        """Where the client counts, as soon as there is one."""
+        self._hear_nobody()
         self._rights: tuple[messages.RightsChanged, ...] = ()
         """While it stands by: the latest, which are judged anew once it is known whose client comes."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
@@ -114,6 +110,7 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 _initiate, settings, table, dispatcher.now
             ),  # no method, which would hold this actor
             open_timeout_s=settings.config.connections.open_timeout_s,
+            heard=settings.heard,
         )
 
     def on_start(self) -> None:
@@ -198,7 +195,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
                 self._judge(each)
         now = self.now()
         self._alarm.arm(now + FIRST_LOOK_S, now)
-        self._do(self._opening.client_came(candidates, now))
+        said, listens_s = b"", 0.0
+        if not self._speaks_socks:  # such a client speaks once it has been answered
+            said, listens_s = self._first_words(self._socket, clients, candidates[0])
+        self._do(self._opening.client_came(candidates, now, said=said, listens_s=listens_s))
+        if self._is_gone:
+            self._local_reset([])
         for exit_id in said_by:
             self._came_back(exit_id)
 
@@ -302,29 +304,12 @@ class IngressConnection(ConnectionEnd[messages.IngressInbound]):
             say(self._socket, reply(Reply.SUCCEEDED))  # a client that has gone is found out by reading
         link = self._links[choice.remote]
         self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
-        if self._stream is None or self._socket is None:
-            return
-        if choice.wants_client:
-            preface = encode_preface(self._socket.peer_name, self._socket.local_name)
-            if len(preface) > choice.credit:
-                self._end_as(Ending.LOST, "the exit asks who connects, and takes too few bytes to be told")
-                self._local_reset([], ResetCode.PROTOCOL_ERROR)
-                return
-            self._send(self._stream.send(preface, self.now()).frames)
-        # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
-        # what they said serves; asking for an answer would cost two frames more.
-        self.on_readable(self._socket)
-        if self._stream.sent_bytes == 0:
-            self._send(self._stream.confirm(self.now()).frames)
-            self._settle()
+        self._carry_on(choice)
 
     def _turn_client_away(self, code: str, *, is_unanswered: bool) -> None:
         if self._speaks_socks and self._socket is not None:
             refuse(self._socket, reply_of(code, is_unanswered=is_unanswered), self.dispatcher.read_buffer)
         self._drop_socket(reset=True)
-
-    def _opening_deadline_reached(self, now: float) -> None:
-        self._do(self._opening.timeout(now))
 
     def _local_reset(self, frames: list[Frame], code: ResetCode = ResetCode.RESET) -> None:
         if self._stream is not None:

@@ -174,6 +174,7 @@ class Listener(AcceptingActor[messages.Inbound]):
     def _change(self, section: ListenerSection) -> None:
         """Be as ``section`` says; clients that are in stay in, wherever they were let out."""
         self._max_connections, self._full_reported = section.max_connections, False
+        self._clients.takes_early = section.early_data
         before = self._is_granted, self._believed
         self._is_granted, self._believed = section.visibility == GRANTED, frozenset(section.agents)
         self._desk.believe(self._believed)

@@ -5,6 +5,7 @@ from typing import Final, Generic, TypeVar
 
 from actors.messages.listener import PlaceFree
 from actors.runtime.seam import HangUp, Ref, StreamSocket
+from mesh.connection.early_data import SpeakingHabit
 
 C = TypeVar("C")
 
@@ -22,13 +23,17 @@ class ClientCount(Generic[C]):
         listener: what the agent calls it; empty if it is none of its configuration.
     """
 
-    __slots__ = ("__weakref__", "_sockets", "awaited_by", "listener")
+    __slots__ = ("__weakref__", "_sockets", "awaited_by", "habit", "listener", "takes_early")
 
     def __init__(self, listener: str = "") -> None:
         self.listener = listener
         self._sockets: dict[StreamSocket, C] = {}
         self.awaited_by: Ref[PlaceFree] | None = None
         """The listener, while somebody waits for a place: it hears of each that becomes free."""
+        self.habit = SpeakingHabit()
+        """How soon they speak."""
+        self.takes_early = True
+        """Whether what one says before its connection is open may go along with the OPEN."""
 
     @property
     def connected(self) -> int:

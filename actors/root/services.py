@@ -206,6 +206,7 @@ class Services:
         clients = self._clients.setdefault(name, connection_messages.Clients(name))
 
         def start() -> ActorRef[listener_messages.Inbound]:
+            clients.takes_early = section.early_data
             return Listener.start(
                 around.dispatcher,
                 name=name,

@@ -120,6 +120,8 @@ class ListenerSection(msgspec.Struct, frozen=True, kw_only=True):
     """Agents and groups that are believed to offer it; absent, all whose certificates let them offer it."""
     visibility: Annotated[str, kinds.Choice(VISIBILITIES)] = MESH
     """Who sees it: the whole mesh, or those only that may use its key or offer it (``granted``)."""
+    early_data: Annotated[bool, kinds.Boolean()] = True
+    """Whether what a client says at once may go along with the opening of its connection."""
 
 
 class SocksSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,9 @@
 The first candidate is sent an OPEN. One that rejects, or that no path leads to any more, is followed by the
 next at once; one that is silent is left to answer while the next is tried beside it. If nobody is left to be
 tried, the listener is asked who else offers the key by now.
+
+An OPEN that carries what the client has said is one that nobody else is asked beside: as long as its exit has
+not answered, the client's bytes may be with a target.
 """
 
 import enum
@@ -12,6 +15,7 @@ from typing import Final, TypeAlias
 
 from mesh.connection import ingress_effects as effects
 from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.early_data import HeardExits
 from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.initiating import Initiator
 from mesh.connection.offer import Offer
@@ -39,6 +43,8 @@ class Due(enum.IntEnum):
     """The time for opening is over."""
     RETRY = 1
     """When to ask again who offers the key."""
+    WORDS = 2
+    """Until when nobody is asked, as the client may say something that could go along."""
 
 
 _NEVER: Final = never(Due)
@@ -61,6 +67,7 @@ class CandidateTrials:
         "_credit",
         "_deadlines",
         "_effects",
+        "_heard",
         "_initiate",
         "_key",
         "_last_code",
@@ -71,6 +78,7 @@ class CandidateTrials:
         "_refused_id",
         "_registering",
         "_ruled_out",
+        "_said",
         "_starting",
         "state",
     )
@@ -83,6 +91,7 @@ class CandidateTrials:
         numbers: ConnectionNumbers,
         initiate: Initiate,
         open_timeout_s: float,
+        heard: HeardExits,
     ) -> None:
         self.state = IngressState.STANDING_BY
         self._chosen = _NONE_CHOSEN
@@ -92,6 +101,9 @@ class CandidateTrials:
         self._numbers = numbers
         self._initiate = initiate
         self._open_timeout_s = open_timeout_s
+        self._heard = heard
+        self._said = b""
+        """What the client has said, for the exit that is chosen."""
         self._candidates: list[Offer] = []
         """Untried candidates, the one to try next last."""
         self._registering: tuple[tuple[Offer, int], ...] = ()
@@ -127,6 +139,11 @@ class CandidateTrials:
         """Whether its client has yet to come."""
         return self.state is IngressState.STANDING_BY
 
+    @property
+    def listens(self) -> bool:
+        """Whether the client, who has come, is yet to say something before anybody is asked."""
+        return self._deadlines[Due.WORDS] < inf
+
     def deadline(self) -> float:
         """When to call :meth:`timeout`, in monotonic seconds."""
         match self.state:
@@ -156,7 +173,7 @@ class CandidateTrials:
     # -- whom to ask next ------------------------------------------------------------------------------------
 
     def _try_next(self, now: float) -> None:
-        if self._registering or self.state is not IngressState.OPENING:
+        if self._registering or self.state is not IngressState.OPENING or self.listens or self._is_committed:
             return
         if self._candidates:
             self._register(self._candidates.pop(), self._numbers.take())
@@ -171,6 +188,11 @@ class CandidateTrials:
     def _is_stuck(self) -> bool:
         """Whether each candidate that was tried has refused, is silent, or has no path."""
         return all(attempt.is_silent for attempt in self._attempts.values())
+
+    @property
+    def _is_committed(self) -> bool:
+        """Whether the client's first bytes may be with a target: then they go to no other."""
+        return any(attempt.may_hold_bytes for attempt in self._attempts.values())
 
     @property
     def _may_be_served(self) -> bool:
@@ -193,10 +215,10 @@ class CandidateTrials:
         yield from self._candidates
         yield from (offer for offer, _ in self._registering)
 
-    def _begin(self, attempt: OpenAttempt, offer: Offer, now: float) -> None:
+    def _begin(self, attempt: OpenAttempt, now: float) -> None:
         """Ask this candidate, and be patient with it from now on."""
         self._repeat_from_now(attempt, now)
-        attempt.hedge_at = now + patience_s(offer.rtt_s, self._open_timeout_s)
+        attempt.hedge_at = now + patience_s(attempt.rtt_s, self._open_timeout_s)
         self._open_or_pass_on(attempt, now)
 
     def _repeat_from_now(self, attempt: OpenAttempt, now: float) -> None:
@@ -211,12 +233,18 @@ class CandidateTrials:
             self._try_next(now)
 
     def _send_open(self, attempt: OpenAttempt, now: float, *, again: bool = False) -> None:
+        if not attempt.is_asked:
+            if self.listens or self._is_committed:
+                return
+            attempt.early = self._early_for(attempt, now)
         for frame in self._make_open(attempt, now, again=again):
-            attempt.is_asked = True
+            attempt.asked_at = min(attempt.asked_at, now)
             self._effects.append(effects.SendOpen(frame))
 
-    def _request(self) -> OpenRequest:
-        return OpenRequest(routing_key=self._key, credit=self._credit, tells_client=True, renews_keys=True)
+    def _request(self, early: bytes = b"") -> OpenRequest:
+        return OpenRequest(
+            routing_key=self._key, credit=self._credit, tells_client=True, renews_keys=True, early=early
+        )
 
     def _prepare(self, attempt: OpenAttempt, now: float) -> None:
         """Do what can be done before the client comes."""
@@ -225,12 +253,24 @@ class CandidateTrials:
         except AuthenticationError as error:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
 
+    def _early_for(self, attempt: OpenAttempt, now: float) -> bytes:
+        """What of the client's words goes along with the OPEN: none unless this exit alone may be chosen."""
+        if not (self._said and self._heard.is_there(attempt.party, now)):
+            return b""
+        if any(other.is_asked and other.is_wanted for other in self._attempts.values()):
+            return b""
+        early = self._said[: attempt.initiator.early_room(self._request())]
+        if early:
+            self._heard.asked(attempt.party, now)
+        return early
+
     def _make_open(self, attempt: OpenAttempt, now: float, *, again: bool) -> tuple[Frame, ...]:
         """The OPEN, the same each time, in each form that it has; nothing if the exit's key is of no use."""
+        request = self._request(attempt.early)
         try:
             if again:
-                return attempt.initiator.repetitions(self._request())
-            return (attempt.initiator.open_frame(self._request()),)
+                return attempt.initiator.repetitions(request)
+            return (attempt.initiator.open_frame(request),)
         except AuthenticationError as error:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
             return ()
@@ -247,8 +287,23 @@ class CandidateTrials:
                 self._deadlines[Due.RETRY] = min(self._deadlines[Due.RETRY], now + RETRY_AFTER_S)
             else:
                 self._refusals |= {attempt.party}
-            self._try_next(now)
+            self._go_on(now)
         self._end_if_settled()
+
+    def _go_on(self, now: float) -> None:
+        """Somebody has refused, so others may be asked who could not be beside that one."""
+        for attempt in tuple(self._attempts.values()):
+            if attempt.has_path and attempt.is_wanted and not attempt.is_asked:
+                self._send_open(attempt, now)
+        self._try_next(now)
+
+    def _lost_with(self, attempt: OpenAttempt, code: str, why: str) -> None:
+        """This exit will not answer any more, and its target may have the client's first bytes."""
+        self._last_code = code
+        self._last_refusal = f"{why}, and may have handed over what the client has said"
+        self._effects.append(effects.CandidateFailed(attempt.party.id, code, self._last_refusal))
+        self._drop(attempt)
+        self._give_client_up()
 
     def _came_back_by(self, party: Party, name: str) -> None:
         """Say why this exit is not tried: the client would run in a circle through it."""
@@ -275,7 +330,7 @@ class CandidateTrials:
             attempt.hedge_at = inf
             # Try another candidate beside one that has not answered; it may still win.
             if attempt.number in self._attempts:
-                if attempt.has_path:
+                if attempt.has_path and attempt.is_asked:
                     why = f"no answer from {named(attempt.name, attempt.party.id)} yet"
                     self._effects.append(
                         effects.CandidateFailed(attempt.party.id, IngressVerdict.SILENT, why)
@@ -290,6 +345,7 @@ class CandidateTrials:
         self._starting.clear()
         self._refusals = _NO_PARTY
         self._ruled_out = _NO_AGENT
+        self._said = b""
         if not self._attempts:
             self._attempts.clear()  # a dictionary keeps the room of what was deleted
 

@@ -42,6 +42,10 @@ class Accept(msgspec.Struct, frozen=True, gc=False):
     answer: Frame
     session: Session
     credit: int
+    early: bytes = b""
+    """What the target has been handed already: the first segment from the ingress."""
+    said: bytes = b""
+    """What the target has said, which ``answer`` carries: the first segment to the ingress."""
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):

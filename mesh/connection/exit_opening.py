@@ -14,8 +14,13 @@ from typing import Final
 import msgspec
 
 from mesh.connection import exit_effects as effects
+from mesh.connection.early_data import ANSWER_WAIT_S
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
-from mesh.connection.opening_payloads import MAX_REASON_CHARACTERS, MalformedRequestError
+from mesh.connection.opening_payloads import (
+    MAX_EARLY_BYTES,
+    MAX_REASON_CHARACTERS,
+    MalformedRequestError,
+)
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S, repeat_delay_s
 from mesh.connection.reserved import is_reserved, read_reserved
@@ -63,6 +68,8 @@ class _Due(enum.IntEnum):
     """When to repeat the answer."""
     LINGER = 3
     """When a rejection need not be repeated any more."""
+    WORDS = 4
+    """When to answer though the target has said nothing."""
 
 
 _NEVER: Final = never(_Due)
@@ -89,8 +96,10 @@ class ExitOpening:
         "_offered",
         "_open_frame",
         "_open_timeout_s",
+        "_reached",
         "_repeats",
         "_responder",
+        "early",
         "key",
         "state",
         "tells_client",
@@ -115,12 +124,16 @@ class ExitOpening:
         """The routing key, once the OPEN has been read."""
         self.tells_client = False
         """Whether the ingress can say who its client is, if it is asked to."""
+        self.early = b""
+        """What the client has said, until that is settled."""
         self._open_frame = open_frame
         self._responder = responder
         self._offered = offered
         self._may_use = may_use
         self._open_timeout_s = open_timeout_s
         self._credit = 0
+        self._reached = b"", 0
+        """What :meth:`reached` would be told, while the target is to answer."""
         self._repeats = 0
         self._answered_at = inf
         """When the answer was given first."""
@@ -145,6 +158,7 @@ class ExitOpening:
             return (effects.OpenForged(str(error)),)
         self.key, self._credit = request.routing_key, request.credit
         self.tells_client = request.tells_client
+        self.early = request.early
         # Of a reserved key, what counts is the key that it speaks of; the rest is the service's own affair.
         key = read_reserved(self.key).subject if is_reserved(self.key) else self.key
         if key and not self._may_use(key):
@@ -182,16 +196,53 @@ class ExitOpening:
     def reached(
         self, socket_tag: bytes, credit: int, now: float, *, wants_client: bool = False
     ) -> effects.ExitEffects:
-        """The target has accepted; ``socket_tag`` is that of the socket (``loops.py``), or empty.
+        """The target has accepted, and has been told nothing.
 
-        ``credit`` is what the ingress may send at first, in bytes.
+        Args:
+            socket_tag: that of the socket (``loops.py``), or empty.
+            credit: what the ingress may send at first, in bytes.
+            now: in monotonic seconds.
+            wants_client: whether the ingress is to say who its client is.
         """
         self.state = advance(self.state, ExitEvent.REACHED)
         self._answer, session = self._responder.accept(credit, socket_tag, wants_client=wants_client)
+        self.early = b""
+        return self._accepted(effects.Accept(self._answer, session, self._credit), now)
+
+    def handed_over(self, socket_tag: bytes, credit: int, now: float) -> effects.ExitEffects:
+        """The target has accepted, and is told :attr:`early`: it may have a word for the answer.
+
+        A client that has said all that fits may have more to say, and is not kept waiting. The arguments are
+        those of :meth:`reached`.
+        """
+        self.state = advance(self.state, ExitEvent.HANDED_OVER)
+        self._reached = socket_tag, credit
+        if len(self.early) >= MAX_EARLY_BYTES or not self.answer_room:
+            return self.answered(b"", now)
+        self._deadlines[_Due.WORDS] = now + ANSWER_WAIT_S
+        return ()
+
+    @property
+    def answer_room(self) -> int:
+        """Bytes of what the target says that the answer can carry."""
+        return min(MAX_EARLY_BYTES, self._credit)
+
+    def answered(self, said: bytes, now: float) -> effects.ExitEffects:
+        """The target has said something, at most :attr:`answer_room`, or is not waited for any longer."""
+        if self.state is not ExitState.ANSWERING:
+            return ()
+        self.state = advance(self.state, ExitEvent.ANSWERED)
+        socket_tag, credit = self._reached
+        self._answer, session = self._responder.accept(credit, socket_tag, took_early=True, early=said)
+        early, self.early = self.early, b""
+        return self._accepted(effects.Accept(self._answer, session, self._credit, early, said), now)
+
+    def _accepted(self, accept: effects.Accept, now: float) -> effects.ExitEffects:
+        self._deadlines[_Due.WORDS] = inf
         self._answered_at = now
         self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
         self._deadlines[_Due.END] = now + self._open_timeout_s
-        return (effects.Accept(self._answer, session, self._credit),)
+        return (accept,)
 
     def unreachable(self, failure: Failure, now: float) -> effects.ExitEffects:
         """The target could not be reached."""
@@ -232,6 +283,8 @@ class ExitOpening:
 
     def timeout(self, now: float) -> effects.ExitEffects:
         """Do what is due."""
+        if self._deadlines.take(_Due.WORDS, now):
+            return self.answered(b"", now)
         if self._deadlines.take(_Due.LINGER, now):
             self.state = advance(self.state, ExitEvent.TIME_IS_UP)
             return (effects.OpeningOver(),)

@@ -16,6 +16,8 @@ class ExitState(enum.Enum):
     JUDGING = "judging the OPEN"
     ADMITTING = "asking its endpoint"
     REACHING = "reaching its target"
+    ANSWERING = "waiting for its target's first words"
+    """The target has what the client has said: the answer can only be yes."""
     ACCEPTED = "accepted"
     """The answer is repeated until the ingress shows that it has chosen this exit."""
     REJECTED = "rejected"
@@ -33,6 +35,8 @@ class ExitEvent(enum.Enum):
     ASKED = "the endpoint has been asked"
     GRANTED = "the endpoint lets the connection in"
     REACHED = "the target has accepted"
+    HANDED_OVER = "the target has what the client has said"
+    ANSWERED = "the target has answered, or had the time to"
     REFUSED = "the answer is no"
     CONFIRMED = "the ingress has chosen this exit"
     TIME_IS_UP = "nobody waits for it any more"
@@ -47,6 +51,8 @@ TRANSITIONS: Final[Mapping[tuple[ExitState, ExitEvent], ExitState]] = MappingPro
         (ExitState.ADMITTING, ExitEvent.GRANTED): ExitState.REACHING,
         (ExitState.REACHING, ExitEvent.REFUSED): ExitState.REJECTED,
         (ExitState.REACHING, ExitEvent.REACHED): ExitState.ACCEPTED,
+        (ExitState.REACHING, ExitEvent.HANDED_OVER): ExitState.ANSWERING,
+        (ExitState.ANSWERING, ExitEvent.ANSWERED): ExitState.ACCEPTED,
         (ExitState.ACCEPTED, ExitEvent.CONFIRMED): ExitState.OPEN,
         (ExitState.ACCEPTED, ExitEvent.TIME_IS_UP): ExitState.ENDED,
         (ExitState.REJECTED, ExitEvent.TIME_IS_UP): ExitState.ENDED,
@@ -55,7 +61,7 @@ TRANSITIONS: Final[Mapping[tuple[ExitState, ExitEvent], ExitState]] = MappingPro
 """An absent pair is a bug of this agent's own."""
 
 UNANSWERED: Final = (ExitState.JUDGING, ExitState.ADMITTING, ExitState.REACHING)
-"""States in which the ingress has had no answer yet."""
+"""States in which the ingress may still be rejected."""
 
 advance: Final = stepping("an opening", TRANSITIONS)
 """The state after an event; LocalProtocolError if it cannot happen in this state."""

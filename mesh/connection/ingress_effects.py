@@ -79,9 +79,15 @@ class ExitChosen(msgspec.Struct, frozen=True, gc=False):
     number: int
     credit: int
     socket_tag: bytes
+    """What the exit said of its socket: see :mod:`mesh.connection.loops`."""
     wants_client: bool
     """Whether the exit is to hear whose bytes follow, before them."""
-    """What the exit said of its socket: see :mod:`mesh.connection.loops`."""
+    taken_bytes: int
+    """Of the client's, which the exit has handed over: the first segment of that direction."""
+    unsent: bytes
+    """What follows them, and was read of the client."""
+    answer: bytes
+    """The first segment of the other direction, if ACCEPT has brought it."""
 
 
 class ExitDeclined(msgspec.Struct, frozen=True, gc=False):

@@ -53,25 +53,49 @@ class IngressOpening(CandidateTrials):
         self._effects.append(effects.OpeningEnded())
         return self._done()
 
-    def client_came(self, candidates: Sequence[Offer], now: float) -> effects.IngressEffects:
-        """Open for a client; what was prepared is for the first of ``candidates``, which are in order."""
+    def client_came(
+        self, candidates: Sequence[Offer], now: float, *, said: bytes = b"", listens_s: float = 0.0
+    ) -> effects.IngressEffects:
+        """Open for a client.
+
+        Args:
+            candidates: in the order to try them; what was prepared is for the first.
+            now: in monotonic seconds.
+            said: by the client, so far.
+            listens_s: for how long to ask nobody, as it may say something.
+        """
         self.state = advance(self.state, IngressEvent.CLIENT_CAME)
         self._deadlines[Due.END] = now + self._open_timeout_s
         self._candidates = list(reversed(candidates))
-        if self._registering:
-            self._numbers.use(self._registering[0][1])
-            self._candidates.pop()  # tried as soon as it is registered
-        elif not self._attempts:
-            self._try_next(now)
-        else:
-            (prepared,) = self._attempts.values()
+        for prepared in tuple(self._attempts.values()):
             if prepared.is_stale(now, self._numbers.last):
                 self._drop(prepared)
-                self._try_next(now)
             else:
                 self._numbers.use(prepared.number)
-                self._begin(prepared, self._candidates.pop(), now)
+                prepared.rtt_s = self._candidates.pop().rtt_s
+        for _, number in self._registering:
+            self._numbers.use(number)
+            self._candidates.pop()  # tried as soon as it is registered
+        if listens_s:
+            self._deadlines[Due.WORDS] = now + listens_s
+        else:
+            self._ask_first(said, now)
         return self._done()
+
+    def client_said(self, said: bytes, now: float) -> effects.IngressEffects:
+        """The client, who was waited for, has said something or has finished."""
+        if self.listens:
+            self._ask_first(said, now)
+        return self._done()
+
+    def _ask_first(self, said: bytes, now: float) -> None:
+        """Ask the first candidate."""
+        self._deadlines[Due.WORDS] = inf
+        self._said = said
+        for prepared in tuple(self._attempts.values()):
+            self._begin(prepared, now)
+        if not self._attempts:
+            self._try_next(now)
 
     def registered(
         self, exit_id: AgentId, number: int, now: float, *, has_path: bool
@@ -92,11 +116,12 @@ class IngressOpening(CandidateTrials):
             self._initiate(offer.party, number),
             has_path,
             now,
+            offer.rtt_s,
         )
         if self.stands_by:
             self._prepare(attempt, now)
-        else:
-            self._begin(attempt, offer, now)
+        elif not self.listens:
+            self._begin(attempt, now)
         return self._done()
 
     def answered(self, frame: Frame, now: float) -> effects.IngressEffects:
@@ -111,6 +136,7 @@ class IngressOpening(CandidateTrials):
         except RemoteProtocolError:
             self._effects.append(effects.AnswerForged(attempt.party.id, attempt.number))
             return self._done()
+        self._heard.heard(attempt.party, now - attempt.asked_at, now)
         if session is None:
             self._refused_id = attempt.initiator.id
             self._refused(attempt, code_of_exit(reply.code), escaped(reply.reason), now)
@@ -118,12 +144,21 @@ class IngressOpening(CandidateTrials):
         if self.state is IngressState.OPENING and attempt.is_wanted:
             self.state = advance(self.state, IngressEvent.EXIT_CHOSEN)
             del self._attempts[attempt.number]
-            self._forget_what_was_needed()
             exit_id, number = attempt.party.id, attempt.number
             self._chosen = attempt.name, exit_id, number
+            taken_bytes = len(attempt.early) if reply.took_early else 0
             chosen = effects.ExitChosen(
-                session, exit_id, number, reply.credit, reply.socket_tag, reply.wants_client
+                session,
+                exit_id,
+                number,
+                reply.credit,
+                reply.socket_tag,
+                reply.wants_client,
+                taken_bytes,
+                self._said[taken_bytes:],
+                reply.early,
             )
+            self._forget_what_was_needed()
             self._effects.append(chosen)
             if attempt.doubted_at != inf:
                 is_prompt = now - attempt.doubted_at <= PROMPT_S
@@ -180,6 +215,10 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id and attempt.is_wanted:
                 self._came_back_by(attempt.party, attempt.name)
+                if attempt.may_hold_bytes:
+                    self._drop(attempt)
+                    self._give_client_up()
+                    break
                 if attempt.is_asked:
                     attempt.rule_out()  # it may have accepted, and is to hear at once that it is not chosen
                 else:
@@ -206,6 +245,8 @@ class IngressOpening(CandidateTrials):
             if attempt.party.id == exit_id:
                 if self.stands_by:
                     self._drop(attempt)
+                elif attempt.may_hold_bytes and self.state is IngressState.OPENING:
+                    self._lost_with(attempt, verdict, why)
                 else:
                     self._refused(attempt, verdict, why, now)
         return self._done()
@@ -215,6 +256,9 @@ class IngressOpening(CandidateTrials):
         self.state = advance(self.state, IngressEvent.CLIENT_LEFT)
         self._candidates.clear()
         self._starting.clear()
+        for attempt in tuple(self._attempts.values()):
+            if not attempt.is_asked:
+                self._drop(attempt)
         self._end_if_settled()
         return self._done()
 
@@ -225,6 +269,8 @@ class IngressOpening(CandidateTrials):
         elif self.state is IngressState.OPENING:
             for attempt in list(self._attempts.values()):
                 self._attempt_due(attempt, now)
+            if self._deadlines.take(Due.WORDS, now):
+                self._ask_first(b"", now)
             if self._deadlines.take(Due.RETRY, now):
                 if self._starting:
                     self._look_for_more(now)
@@ -241,6 +287,10 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             self._drop(attempt)
         if self.state is IngressState.OPENING:
+            if any(attempt.may_hold_bytes for attempt in wanted):
+                self._last_refusal = (
+                    "an exit may have handed over what the client has said: no other was asked"
+                )
             self._effects.append(
                 effects.ClientGivenUp(
                     self._last_refusal, self._last_code, self._refused_id, unanswered, silent

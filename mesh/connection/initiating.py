@@ -8,6 +8,8 @@ first, and the answer to either counts. So it is after some silence: UNKNOWN may
 import enum
 from typing import Protocol
 
+from msgspec import structs
+
 from mesh.connection.opening_payloads import OpenReply, OpenRequest
 from mesh.connection.session import Session
 from mesh.connection.session_handshake import SessionInitiator
@@ -96,7 +98,13 @@ class Initiator:
             self._decide()
         if self._form is Form.SHORT:
             return self._short[0].open_frame(request)
-        return self._full[0].open_frame(request)
+        return self._full[0].open_frame(structs.replace(request, early=b"") if request.early else request)
+
+    def early_room(self, request: OpenRequest) -> int:
+        """How many bytes of the client's fit into the OPEN beside ``request``; none into a full one."""
+        if self._form is Form.UNDECIDED:
+            self._decide()
+        return self._short[0].early_room(request) if self._form is Form.SHORT else 0
 
     def repetitions(self, request: OpenRequest) -> tuple[Frame, ...]:
         """What to repeat: one form, or both, for which the exit has taken is not known.

@@ -25,6 +25,10 @@ class OpenAttempt:
     has_path: bool
     made_at: float
     """When what could be made ahead was made."""
+    rtt_s: float
+    """Of the path, as the routes tell."""
+    early: bytes = b""
+    """The client's first bytes that its OPEN carries."""
     repeat_at: float = inf
     """When to repeat the OPEN, unanswered."""
     hedge_at: float = inf
@@ -32,8 +36,8 @@ class OpenAttempt:
     repeats: int = 0
     doubted_at: float = inf
     """When another first hop was asked for."""
-    is_asked: bool = False
-    """Whether an OPEN has been sent."""
+    asked_at: float = inf
+    """When the OPEN was sent first."""
     is_wanted: bool = True
     """Whether it may still be chosen; else its answer is awaited to be declined, and it is asked no more."""
 
@@ -41,6 +45,16 @@ class OpenAttempt:
     def is_silent(self) -> bool:
         """Whether it has had its time, or cannot be reached now."""
         return not self.has_path or self.hedge_at == inf
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an OPEN has been sent."""
+        return self.asked_at < inf
+
+    @property
+    def may_hold_bytes(self) -> bool:
+        """Whether its target may have the client's first bytes, for all that is known."""
+        return self.is_asked and bool(self.early)
 
     def rule_out(self) -> None:
         """It is not to be chosen, whatever it answers."""

@@ -20,8 +20,12 @@ MAX_REASON_CHARACTERS: Final = 1024
 """One log line, with the longest host name in it."""
 REASON_BYTES: Final = 1024
 """Of a reason, in UTF-8; what is longer is cut."""
+MAX_EARLY_BYTES: Final = 1024
+"""What an OPEN or an ACCEPT carries of the stream."""
 
 _LENGTH: Final = struct.Struct(">H")
+_LONGER_HEADER_BYTES: Final = 1
+"""In front of more than 255 bytes msgpack has one byte more than in front of none."""
 
 Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A u64; msgpack has no larger integer."""
@@ -39,6 +43,8 @@ class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
     """Whether it can be asked for new keys (``session_keys.py``)."""
     wants_pair: bool = False
     """Whether a pair session is to come of this handshake (``pair_session.py``); only in a full OPEN."""
+    early: Annotated[bytes, msgspec.Meta(max_length=MAX_EARLY_BYTES)] = b""
+    """What the client has said already; only in a short OPEN."""
 
 
 class OpenReply(msgspec.Struct, frozen=True, array_like=True):
@@ -57,6 +63,10 @@ class OpenReply(msgspec.Struct, frozen=True, array_like=True):
     """As in the request."""
     keeps_pair: bool = False
     """Whether the pair session that the ingress wanted is there."""
+    took_early: bool = False
+    """Whether what the client had said was handed to the target; in a REJECT it never was."""
+    early: Annotated[bytes, msgspec.Meta(max_length=MAX_EARLY_BYTES)] = b""
+    """What the target has said already; only in an ACCEPT that took what the client had said."""
 
 
 class MalformedRequestError(RemoteProtocolError):
@@ -76,6 +86,12 @@ def encode_request(request: OpenRequest, byte_count: int) -> bytes:
         LocalProtocolError: a field is out of range, or all are longer than that.
     """
     return _encode(request, _REQUEST, byte_count)
+
+
+def room_for_early(request: OpenRequest, byte_count: int) -> int:
+    """How many bytes of the client's fit beside ``request``, which has none, into such a payload."""
+    rest = byte_count - _LENGTH.size - len(msgspec.msgpack.encode(request)) - _LONGER_HEADER_BYTES
+    return max(0, min(rest, MAX_EARLY_BYTES))
 
 
 def decode_request(payload: bytes) -> OpenRequest:

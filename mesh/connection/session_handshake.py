@@ -251,9 +251,18 @@ class SessionResponder(_Handshaker):
         if self._agreed is not None and request.wants_pair:
             self._keeps_pair = True
             attempt.export(SECRET_LABEL)
-        return request
+        # Early data goes under a pair session only.
+        return msgspec.structs.replace(request, early=b"") if request.early else request
 
-    def accept(self, credit: int, socket_tag: bytes, *, wants_client: bool = False) -> tuple[Frame, Session]:
+    def accept(
+        self,
+        credit: int,
+        socket_tag: bytes,
+        *,
+        wants_client: bool = False,
+        took_early: bool = False,
+        early: bytes = b"",
+    ) -> tuple[Frame, Session]:
         """The ACCEPT and the session. A repeated OPEN gets the same frame again.
 
         Raises:
@@ -266,6 +275,8 @@ class SessionResponder(_Handshaker):
             wants_client=wants_client,
             renews_keys=True,
             keeps_pair=self._keeps_pair,
+            took_early=took_early,
+            early=early,
         )
         answer = self._answer(FrameType.ACCEPT, reply)
         return answer, self._session(self._handshake.split(), renews_keys=self._renews_keys)

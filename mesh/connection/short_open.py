@@ -25,6 +25,7 @@ from mesh.connection.opening_payloads import (
     encode_reply,
     encode_request,
     rejection,
+    room_for_early,
 )
 from mesh.connection.pair_session import PAIR_NAME_BYTES, PairSession
 from mesh.connection.party import Party
@@ -133,6 +134,10 @@ class ShortInitiator(_ShortEnd):
         self._clear = local.instance + remote.instance + pair.name
         self._opened: tuple[OpenRequest, Frame] | None = None
 
+    def early_room(self, request: OpenRequest) -> int:
+        """How many bytes of the client's fit into the OPEN beside ``request``, which has none yet."""
+        return room_for_early(request, _REQUEST_BYTES)
+
     def open_frame(self, request: OpenRequest) -> Frame:
         """The OPEN; every call gives the same bytes, so that it can be repeated until answered.
 
@@ -200,14 +205,28 @@ class ShortResponder(_ShortEnd):
         self._renews_keys = request.renews_keys
         return request
 
-    def accept(self, credit: int, socket_tag: bytes, *, wants_client: bool = False) -> tuple[Frame, Session]:
+    def accept(
+        self,
+        credit: int,
+        socket_tag: bytes,
+        *,
+        wants_client: bool = False,
+        took_early: bool = False,
+        early: bytes = b"",
+    ) -> tuple[Frame, Session]:
         """The ACCEPT and the session. A repeated OPEN gets the same frame again.
 
         Raises:
             LocalProtocolError: it has been answered, or a field is out of range.
         """
         reply = OpenReply(
-            accepted=True, credit=credit, socket_tag=socket_tag, wants_client=wants_client, renews_keys=True
+            accepted=True,
+            credit=credit,
+            socket_tag=socket_tag,
+            wants_client=wants_client,
+            renews_keys=True,
+            took_early=took_early,
+            early=early,
         )
         answer = self._answer(FrameType.ACCEPT, ACCEPT_CLASS, reply)
         return answer, self._session(self._keys, renews_keys=self._renews_keys)

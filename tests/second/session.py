@@ -42,6 +42,8 @@ class Asked(msgspec.Struct, array_like=True, frozen=True):
     credit: int
     tells_client: bool = False
     renews_keys: bool = True
+    wants_pair: bool = False
+    early: bytes = b""
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):
@@ -52,6 +54,9 @@ class Answer(msgspec.Struct, array_like=True, frozen=True):
     socket_tag: bytes = b""
     wants_client: bool = False
     renews_keys: bool = False
+    keeps_pair: bool = False
+    took_early: bool = False
+    early: bytes = b""
 
 
 def padded(said: Asked | Answer, length: int) -> bytes:

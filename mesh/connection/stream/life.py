@@ -17,7 +17,7 @@ from mesh.connection.stream.liveness import Liveness
 from mesh.connection.stream.progress import Progress
 from mesh.connection.stream.receive_half import ReceiveHalf
 from mesh.connection.stream.rekeying import Rekeying
-from mesh.connection.stream.rtt import RoundTrip
+from mesh.connection.stream.rtt import MAX_ACK_DELAY_S, RoundTrip
 from mesh.connection.stream.send_half import SendHalf
 from mesh.connection.stream.states import ACTIVE, Event, State, advance
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES, WindowLimits
@@ -132,6 +132,27 @@ class StreamLife:
     def farewell(self) -> tuple[Frame, ...]:
         """What tells the other end, if it asks on, that both have finished; empty if it need not be kept."""
         return self._farewell if self.finished else ()
+
+    def began_early(self, data: bytes, now: float) -> None:
+        """The OPEN has brought the first segment, which the ACCEPT acknowledges: at the exit."""
+        self._receiver.carried(data, now, [])
+
+    def accepted(self, taken_bytes: int, answer: bytes, now: float) -> Effects:
+        """The ACCEPT tells that the exit has the first segment, or brings that of the other way, or both.
+
+        At the ingress. Before long it tells the exit that it has chosen it: by what it says next, by the
+        acknowledgement of the answer, or by a question if there was no answer.
+        """
+        effects = Effects()
+        if taken_bytes:
+            self._sender.carried(taken_bytes, now)
+        if answer:
+            self._receiver.carried(answer, now, effects.delivered)
+            self._liveness.hear(now, outstanding=False, starved=False)
+            self._acknowledger.due = now + MAX_ACK_DELAY_S
+        else:
+            self._liveness.ask_at(now + MAX_ACK_DELAY_S, now)
+        return effects
 
     def reset(self, code: ResetCode, now: float) -> Effects:
         """Break the connection off; the other end delivers what was sent before, as far as it arrives."""

@@ -66,6 +66,11 @@ class Liveness:
             # for. A question and its answer do not: they go first everywhere.
             self.due = min(self.due, now + (MAX_TIMEOUT_S if self.heard else INITIAL_TIMEOUT_S))
 
+    def ask_at(self, due: float, now: float) -> None:
+        """What has been sent must be answered, and is asked about then."""
+        self.owed(now)
+        self.due = due
+
     @property
     def answered_at_once(self) -> bool:
         """Whether what is heard may answer a question that was asked once: the path works as before."""

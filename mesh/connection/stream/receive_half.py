@@ -137,6 +137,11 @@ class ReceiveHalf:
             self._take(early[1], delivered, is_fin=early[0])
         return True
 
+    def carried(self, plaintext: bytes, now: float, delivered: list[bytes]) -> None:
+        """The first segment has come in another frame."""
+        self.arrived_at = now
+        self._take(plaintext, delivered, is_fin=False)
+
     def _judge(self, number: int, size: int, *, is_fin: bool) -> None:
         if self.received_bytes + self._early_bytes + size > self.credit:
             raise RemoteProtocolError(f"segment {number} goes beyond the credit of {self.credit} bytes")

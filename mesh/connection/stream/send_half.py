@@ -192,6 +192,12 @@ class SendHalf:
         if self.due == inf:
             self._arm(now)
 
+    def carried(self, byte_count: int, now: float) -> None:
+        """The first segment has gone in another frame, and has arrived."""
+        self.next_number = self.acknowledged_number = 1
+        self.sent_bytes = self.acknowledged_bytes = byte_count
+        self.progress_at = now
+
     def finish(self, fin: Fin, last: BytesLike, now: float, frames: list[Frame]) -> None:
         """Seal the FIN with the ``last`` bytes, at most ``MAX_LAST_BYTES``, which need credit as all do."""
         self.fin_sent = True

@@ -40,6 +40,7 @@ def test_the_documented_defaults_are_those_of_the_schema():
     expected["http.address"] = "127.0.0.1:8080"
     expected["http.tokens[].scope"] = "change"
     expected["forward.listeners[].max_connections"] = "0"
+    expected["forward.listeners[].early_data"] = "true"
     expected["forward.endpoints[].max_connections"] = "0"
     expected["forward.endpoints[].show_target"] = "false"
     expected["forward.endpoints[].visibility"] = expected["forward.listeners[].visibility"] = "mesh"

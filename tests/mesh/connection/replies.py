@@ -13,7 +13,13 @@ from mesh.link.frames import Frame
 def reply_with(responder: SessionResponder, reply: OpenReply) -> tuple[Frame, Session | None]:
     """The ACCEPT and its session, or the REJECT."""
     if reply.accepted:
-        return responder.accept(reply.credit, reply.socket_tag, wants_client=reply.wants_client)
+        return responder.accept(
+            reply.credit,
+            reply.socket_tag,
+            wants_client=reply.wants_client,
+            took_early=reply.took_early,
+            early=reply.early,
+        )
     return responder.reject(reply.code, reply.reason), None
 
 

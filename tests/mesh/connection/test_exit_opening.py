@@ -1,10 +1,12 @@
 """Whatever happens while an exit answers: one answer at the most, and an end that always comes."""
 
 from math import inf
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.connection.early_data import ANSWER_WAIT_S
 from mesh.connection.exit_effects import (
     Accept,
     AskEndpoint,
@@ -21,11 +23,13 @@ from mesh.connection.exit_effects import (
 )
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import UNANSWERED, ExitState
-from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.opening_payloads import MAX_EARLY_BYTES, OpenRequest
+from mesh.connection.pair_session import PairSession
 from mesh.connection.party import Party
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S
 from mesh.connection.session_handshake import SessionInitiator, SessionResponder
+from mesh.connection.short_open import SHORT_OPEN, ShortInitiator, ShortResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
 from mesh.link.frames import Frame, FrameType
 from mesh.reaching import Failure, Kind
@@ -66,9 +70,25 @@ def forged(frame: Frame) -> Frame:
     )
 
 
+PAIR = PairSession(b"p" * 32, INGRESS.instance, EXIT.instance)
+
+
+def early_open(early: bytes, credit: int = 65_536) -> Frame:
+    initiator = ShortInitiator(local=INGRESS, remote=EXIT, connection=NUMBER, pair=PAIR)
+    return initiator.open_frame(OpenRequest(routing_key="my-api", credit=credit, early=early))
+
+
 OPENS = {key: open_frame(key) for key in ("my-api", "unknown", "denied")}
+OPENS["early"] = early_open(b"hello")
 OPENS["forged"] = forged(OPENS["my-api"])
 ANOTHER_OPEN = open_frame("my-api", ephemeral=4)
+
+
+def responder_to(frame: Frame) -> SessionResponder | ShortResponder:
+    fields: Any = {"local": EXIT, "remote": INGRESS, "connection": NUMBER}
+    if frame.number == SHORT_OPEN:
+        return ShortResponder(**fields, keys=PAIR.keys(NUMBER))
+    return SessionResponder(**fields, static=STATICS[1], ephemeral=key_pair(b"e" * 32))
 
 
 class Exit:
@@ -83,13 +103,7 @@ class Exit:
         self.open = OPENS[what]
         self.opening = ExitOpening(
             open_frame=self.open,
-            responder=SessionResponder(
-                local=EXIT,
-                remote=INGRESS,
-                connection=NUMBER,
-                static=STATICS[1],
-                ephemeral=key_pair(b"e" * 32),
-            ),
+            responder=responder_to(self.open),
             offered={"my-api", "denied"},
             may_use=lambda key: key != "denied",
             open_timeout_s=OPEN_TIMEOUT_S,
@@ -125,6 +139,10 @@ class Exit:
                 self.do(opening.endpoint_gone(now))
             case 4 if opening.state is ExitState.REACHING:
                 self.do(opening.reached(bytes(8), INITIAL_WINDOW_BYTES, now))
+            case 10 if opening.state is ExitState.REACHING and opening.early:
+                self.do(opening.handed_over(bytes(8), INITIAL_WINDOW_BYTES, now))
+            case 11:
+                self.do(opening.answered(draw(st.sampled_from((b"", b"answer"))), now))
             case 5 if opening.state is ExitState.REACHING:
                 self.do(opening.unreachable(Failure(draw(st.sampled_from(Kind)), "no"), now))
             case 6:
@@ -147,7 +165,7 @@ def test_one_answer_at_the_most_and_an_end_that_comes(data, what, steps):
     for _ in range(steps):
         if opening.state is ExitState.ENDED:
             break
-        exit_.step(data.draw(st.integers(0, 9)), data.draw)
+        exit_.step(data.draw(st.integers(0, 11)), data.draw)
     for _ in range(1_000):
         if opening.state in (ExitState.OPEN, ExitState.ENDED):
             break
@@ -156,12 +174,79 @@ def test_one_answer_at_the_most_and_an_end_that_comes(data, what, steps):
         exit_.do(opening.timeout(exit_.now))
     assert opening.state not in UNANSWERED
     assert opening.deadline() == inf
-    assert exit_.count(AskEndpoint) == (what == "my-api")
+    assert exit_.count(AskEndpoint) == (what in ("my-api", "early"))
     assert exit_.count(Accept) + exit_.count(Reject) == (what != "forged")
     assert exit_.count(OpenForged) == (what == "forged")
     assert exit_.count(OpenConfirmed) == (opening.state is ExitState.OPEN)
     assert exit_.count(NotConfirmed) + exit_.count(OpenConfirmed) == exit_.count(Accept)
     assert exit_.count(OpeningOver) == exit_.count(Reject)
+
+
+def reaching(frame: Frame) -> ExitOpening:
+    opening = ExitOpening(
+        open_frame=frame,
+        responder=responder_to(frame),
+        offered={"my-api"},
+        may_use=lambda _: True,
+        open_timeout_s=OPEN_TIMEOUT_S,
+    )
+    opening.start(0.0)
+    opening.granted(0.0)
+    return opening
+
+
+def test_what_the_target_says_in_time_goes_with_the_answer():
+    opening = reaching(OPENS["early"])
+    assert opening.early == b"hello"
+    assert opening.handed_over(bytes(8), INITIAL_WINDOW_BYTES, 0.0) == ()
+    assert opening.deadline() == ANSWER_WAIT_S
+    (accept,) = opening.answered(b"world", 0.001)
+    assert (accept.early, accept.said, opening.early) == (b"hello", b"world", b"")
+    initiator = ShortInitiator(local=INGRESS, remote=EXIT, connection=NUMBER, pair=PAIR)
+    reply, _ = initiator.read_reply(accept.answer)
+    assert (reply.took_early, reply.early) == (True, b"world")
+
+
+def test_a_target_that_says_nothing_in_time_is_not_waited_for():
+    opening = reaching(OPENS["early"])
+    opening.handed_over(bytes(8), INITIAL_WINDOW_BYTES, 0.0)
+    (accept,) = opening.timeout(ANSWER_WAIT_S)
+    assert (accept.early, accept.said) == (b"hello", b"")
+
+
+def test_what_was_handed_over_is_never_rejected():
+    opening = reaching(OPENS["early"])
+    opening.handed_over(bytes(8), INITIAL_WINDOW_BYTES, 0.0)
+    for refusal in (
+        opening.denied(RejectCode.UNAVAILABLE, "leaving", 0.0),
+        opening.endpoint_gone(0.0),
+        opening.unreachable(Failure(Kind.REFUSED, "no"), 0.0),
+        opening.timeout(ANSWER_WAIT_S / 2),
+    ):
+        assert not refusal
+    assert isinstance(opening.timeout(2 * OPEN_TIMEOUT_S)[0], Accept)
+
+
+def test_a_client_with_more_to_say_and_an_ingress_without_room_are_answered_at_once():
+    for frame in (early_open(bytes(MAX_EARLY_BYTES)), early_open(b"hello", credit=0)):
+        (accept,) = reaching(frame).handed_over(bytes(8), INITIAL_WINDOW_BYTES, 0.0)
+        assert accept.early
+
+
+def test_a_target_that_is_told_nothing_takes_no_early_data():
+    (accept,) = reaching(OPENS["early"]).reached(bytes(8), INITIAL_WINDOW_BYTES, 0.0, wants_client=True)
+    reply, _ = ShortInitiator(local=INGRESS, remote=EXIT, connection=NUMBER, pair=PAIR).read_reply(
+        accept.answer
+    )
+    assert (accept.early, reply.took_early) == (b"", False)
+
+
+def test_early_data_of_a_full_open_is_not_looked_at():
+    initiator = SessionInitiator(
+        local=INGRESS, remote=EXIT, connection=NUMBER, static=STATICS[0], ephemeral=key_pair(bytes((5,)) * 32)
+    )
+    frame = initiator.open_frame(OpenRequest(routing_key="my-api", credit=65_536, early=b"hello"))
+    assert reaching(frame).early == b""
 
 
 def accepted() -> Exit:

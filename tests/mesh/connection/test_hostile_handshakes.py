@@ -172,7 +172,7 @@ def test_a_genuine_request_that_makes_no_sense_can_be_rejected(request_):
         exit_.read_open(altered(OPEN, body=OPEN.body[:32] + message))
     frame, session_ = reply_with(exit_, REJECTED)
     assert (frame.type, session_) == (FrameType.REJECT, None)
-    reply = [False, 0, REJECTED.code, REJECTED.reason, b"", False, False, False]
+    reply = [False, 0, REJECTED.code, REJECTED.reason, b"", False, False, False, False, b""]
     assert unpadded(handshake.read_message(frame.body)) == reply
 
 
@@ -217,7 +217,7 @@ def test_a_reason_that_is_too_long_is_cut(character):
 def test_elements_that_a_request_has_beyond_are_ignored():
     ingress = initiator()
     message = ingress._handshake.write_message(
-        padded(["my-api", 65_536, False, False, False, "new"]) + b"more"
+        padded(["my-api", 65_536, False, False, False, b"", "new"]) + b"more"
     )
     assert responder().read_open(altered(OPEN, body=OPEN.body[:32] + message)) == REQUEST
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection.connection_numbers import ConnectionNumbers
+from mesh.connection.early_data import HeardExits
 from mesh.connection.ingress_effects import (
     CandidateServed,
     ClientGivenUp,
@@ -84,12 +85,18 @@ class Ingress:
         self.pairs = {}
         self.unknown = set()
         self.asked_at = {}
+        self.said = b""
+        self.holding = {}
+        heard = HeardExits()
+        for party, _ in EXITS:
+            heard.heard(party, 1.0, self.now)
         self.opening = IngressOpening(
             key="my-api",
             credit=INITIAL_WINDOW_BYTES,
             numbers=ConnectionNumbers(),
             initiate=self.initiate,
             open_timeout_s=OPEN_TIMEOUT_S,
+            heard=heard,
         )
         self.registering = []
         self.registered = set()
@@ -119,8 +126,25 @@ class Ingress:
                     assert of_form.setdefault(frame.number, frame) == frame
                     is_silent = self.now >= self.asked_at[frame.connection] + 0.7
                     assert len(of_form) == 1 or is_silent or frame.connection in self.unknown
+                    self.note_early(frame)
+                case ExitChosen(number=number, taken_bytes=taken, unsent=unsent):
+                    assert set(self.holding) <= {number}, "bytes of the client may be with another target"
+                    early = self.holding.get(number, b"")
+                    assert (taken, early[:taken] + unsent) in ((0, self.said), (len(early), self.said))
                 case FindCandidates():
                     self.looks += 1
+
+    def note_early(self, frame):
+        """Nobody is asked while somebody else may have what the client has said."""
+        number = frame.connection
+        assert set(self.holding) <= {number}
+        if frame.number == SHORT_OPEN:
+            party = next(each for each, _ in EXITS if each.id == frame.destination)
+            fields = {"local": party, "remote": INGRESS, "connection": number}
+            early = ShortResponder(**fields, keys=PAIR.keys(number)).read_open(frame).early
+            if early:
+                assert self.said.startswith(early)
+                self.holding[number] = early
 
     def count(self, kind) -> int:
         return sum(isinstance(effect, kind) for effect in self.done)
@@ -136,9 +160,13 @@ class Ingress:
                 if frame.number == SHORT_OPEN
                 else SessionResponder(**fields, static=static, ephemeral=key_pair(b"e" * 32))
             )
-            responder.read_open(frame)
-            self.answers[number], _ = reply_with(responder, OpenReply(accepted=not code, code=code))
-        self.do(self.opening.answered(self.answers[number], self.now))
+            early = responder.read_open(frame).early
+            reply = OpenReply(accepted=not code, code=code, took_early=bool(early) and not code)
+            self.answers[number], _ = reply_with(responder, reply)
+        answer = self.answers[number]
+        if answer.type == FrameType.REJECT or answer.number == FULL_OPEN:
+            self.holding.pop(number, None)  # as that OPEN was answered, the short one never will be
+        self.do(self.opening.answered(answer, self.now))
 
     def say_unknown(self, number):
         """That the exit, or somebody in its name, does not know the pair session."""
@@ -149,11 +177,20 @@ class Ingress:
         self.do(self.opening.answered(unknown, self.now))
         assert self.count(ExitChosen) == chosen
 
+    def client_comes(self, data) -> None:
+        listens_s = data.draw(st.sampled_from((0.0, 0.005)))
+        self.said = b"" if listens_s else data.draw(st.sampled_from((b"hello", b"")))
+        candidates = data.draw(st.permutations(OFFERS))
+        self.do(self.opening.client_came(candidates, self.now, said=self.said, listens_s=listens_s))
+
     def step(self, data) -> None:
         opening = self.opening
-        match data.draw(st.integers(0, 13)):
+        match data.draw(st.integers(0, 14)):
             case 0 if opening.stands_by:
-                self.do(opening.client_came(data.draw(st.permutations(OFFERS)), self.now))
+                self.client_comes(data)
+            case 14 if opening.listens:
+                self.said = data.draw(st.sampled_from((b"", b"hello")))
+                self.do(opening.client_said(self.said, self.now))
             case 1 if self.registering:
                 exit_id, number = self.registering.pop()
                 self.do(opening.registered(exit_id, number, self.now, has_path=data.draw(st.booleans())))
@@ -199,9 +236,11 @@ class Ingress:
 
 
 @examples(1.5)
-@given(data=st.data(), ahead=st.booleans(), steps=st.integers(5, 60))
-def test_one_exit_at_the_most_and_no_number_left_behind(data, ahead, steps):
+@given(data=st.data(), ahead=st.booleans(), paired=st.booleans(), steps=st.integers(5, 60))
+def test_one_exit_at_the_most_and_no_number_left_behind(data, ahead, paired, steps):
     ingress = Ingress()
+    if paired:
+        ingress.pairs = {offer.party: PAIR for offer in OFFERS}
     opening = ingress.opening
     if ahead:
         ingress.do(opening.prepare(OFFERS[0]))

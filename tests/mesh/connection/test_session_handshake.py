@@ -128,7 +128,7 @@ def test_the_handshake_is_noise_ik_with_the_documented_prologue():
     )
     payload = reference.read_message(OPEN.body[32:])
     length = int.from_bytes(payload[:2], "big")
-    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False, False, False]
+    assert msgspec.msgpack.decode(payload[2 : 2 + length]) == ["my-api", 65_536, False, False, False, b""]
     assert payload[2 + length :] == bytes(1152 - 2 - length)
     assert reference.remote_static == INGRESS.session_key
 
@@ -203,7 +203,7 @@ def test_keys_stay_out_of_reprs():
 
 
 PINNED = {
-    "OPEN": "29cad461328c4997ef65588cb77e1f3f1b9d039d624bb57a2f4b5cb47d650948",
-    "ACCEPT": "5c26966aa44daf6ed7df9eebaa5d2870c5253c2be1d851625cd76c2d08265aa0",
-    "REJECT": "46ee3cefcdddd668b9379b0ee32c7ce9c0798e9a7b781d6f3ce89ad9ec1ab313",
+    "OPEN": "31c1b128d4671ef51ecf2d52ef73223bd3663ae53bdcf631de458555af5e7e51",
+    "ACCEPT": "dbb91095267185c790d2d0283c2a1fd06c323ad8c9c77506fc0634186353e766",
+    "REJECT": "ef52f8747b11fa403b581f4da37d1aa9fdfc56dec10bee889aeb2d342a9d09a7",
 }
