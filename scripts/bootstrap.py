@@ -16,8 +16,16 @@ ENVIRONMENT = ROOT / ".venv"
 STAMP = "installed.sha256"
 MINIMUM = (3, 11)
 
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""Of the environment: keeps Python from storing what it has compiled to bytecode."""
+
 HAS_VENV = "import ensurepip, venv"
 """Fails where Debian's package python3-venv is missing: an environment made without it has no pip."""
+
+
+PLAINLY = ("--config-settings", "editable_mode=compat")
+"""The project's folder goes on the path. Else a finder of setuptools' own is loaded whenever Python starts,
+which takes nearly as long as all the rest of that."""
 
 
 class EnvironmentFailedError(Exception):
@@ -63,7 +71,7 @@ def prepare(environment: Path, interpreter: str, extra: str) -> Path:
     installed = stamp.read_text().split("\n") if stamp.exists() else []
     if wanted + extra not in installed and wanted + "dev" not in installed:
         print("Installing the project and what it needs ...", flush=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e"]
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PLAINLY, "-e"]
         if subprocess.run([*command, f"{ROOT}[{extra}]"], check=False).returncode:
             raise EnvironmentFailedError(f"the installation into {environment.name} failed")
         current = [line for line in installed if line.startswith(wanted)]

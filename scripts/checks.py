@@ -5,11 +5,12 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import bootstrap
+import compiled
 from pythons import SUPPORTED
 
 WORKERS_PER_CORE = 4
@@ -26,13 +27,27 @@ PROCESS_TESTS = ("tests/scripts", "tests/security", "tests/system")
 OTHER_TESTS = tuple(f"--ignore={folder}" for folder in PROCESS_TESTS)
 """These only compute."""
 
-UNIT_TESTS = (
-    *("-q", "-p", "no:cacheprovider", "-m", "not system", "--hypothesis-profile", "few"),
-    *("tests/mesh", "tests/actors"),
-)
-"""The pure core, the actors and the process around them: what another Python may make a difference to, and it
-makes it to the first examples as to the hundredth. All tests take several times as long, so they run on one
-Python only."""
+FEW = ("-q", "-p", "no:cacheprovider", "-m", "not system", "--hypothesis-profile", "few")
+"""Another Python or build makes a difference to the first examples as to the hundredth."""
+
+UNIT_TESTS = (*FEW, "tests/mesh", "tests/actors")
+"""The pure core, the actors and the process around them: what another Python may make a difference to. All
+tests take several times as long, so they run on one Python only."""
+
+SOME_UNIT_TESTS = (*FEW, "tests/mesh/agent", "tests/actors/runtime")
+"""What deals with the system, for Pythons between the oldest and the newest: what both of these can do with
+mere values, one between them can do, too."""
+
+COMPILED_TESTS = (*UNIT_TESTS, "tests/simulation")
+COMPILED_ATTACKS = ("pytest", "-p", "no:cacheprovider", "tests/security")
+SOAK = ("scripts.trial_runs.command", "soak", "--seconds", "20")
+"""What runs on the compiled build as well: what it may make a difference to, and what may crash it."""
+
+Done = subprocess.CompletedProcess[str]
+Suite = Future[Done]
+"""A step that may still run, and what it has said."""
+
+COMPILING = "compiling"
 
 NICENESS = 10
 """Of what only computes: it gets what the tests of processes leave, and does not make them late."""
@@ -41,16 +56,14 @@ EXIT_USAGE = 2
 PYTEST_USAGE = 4
 """What pytest answers to arguments that it does not know, and to tests that are not there."""
 
-NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
-"""Keeps Python from storing what it has compiled."""
 
-
-def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
+def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None, *, on_compiled: bool = False) -> int:
     """Run every step, whatever the others say; 0 where all passed, 2 if pytest does not take the arguments.
 
     Args:
         arguments: for pytest, which runs all tests without any.
         pythons: by version, for the unit tests; ``None`` is this Python only.
+        on_compiled: whether tests run on the compiled build, too.
     """
     if arguments and not _are_understood(arguments):
         return EXIT_USAGE
@@ -58,21 +71,28 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None) -> int:
     workers = str(min(WORKERS_PER_CORE * cores, MOST_WORKERS))
     failed: list[str] = []
 
-    def step(name: str, *command: str) -> None:
+    def step(name: str, *command: str, run: Callable[[list[str]], Done] = _run) -> None:
         print(f"== {name}", flush=True)
-        if _run([sys.executable, "-m", *command]).returncode:
+        if run([sys.executable, *command]).returncode:
             failed.append(name)
 
-    step("ruff check", "ruff", "check", ".")
-    step("ruff format", "ruff", "format", "--check", ".")
+    if on_compiled and not compiled.has_compiler():
+        print("== compiled build: left out, there is no C compiler here, or no Python.h", flush=True)
+        on_compiled = False
+
+    step("ruff check", "-m", "ruff", "check", ".")
+    step("ruff format", "-m", "ruff", "format", "--check", ".")
     computing = {"mypy": ["mypy"]}
     if arguments:
         tests = ("pytest", *arguments)
     else:
         tests = ("tests of processes", *PROCESS_TESTS)
         computing["all other tests"] = ["pytest", "-q", "-n", str(cores), *SHARED, *OTHER_TESTS]
-    with _meanwhile(computing, pythons or {}) as suites:
-        step(tests[0], "pytest", "-n", workers, *SHARED, *tests[1:])
+    with _meanwhile(computing, pythons or {}, on_compiled=on_compiled) as suites:
+        step(tests[0], "-m", "pytest", "-n", workers, *SHARED, *tests[1:])
+        if on_compiled and not suites[COMPILING].result().returncode:
+            step("attacks (compiled)", "-m", *COMPILED_ATTACKS, "-n", workers, *SHARED, run=compiled.run)
+            step("soak (compiled)", "-m", *SOAK, run=compiled.run)
         failed += _failures(suites)
     if pythons is not None:
         for version in _others():
@@ -95,23 +115,25 @@ def _are_understood(arguments: Sequence[str]) -> bool:
     return False
 
 
-Suite = Future[subprocess.CompletedProcess[str]]
-"""A step that may still run, and what it has said."""
-
-
 @contextlib.contextmanager
-def _meanwhile(commands: Mapping[str, list[str]], pythons: Mapping[str, Path]) -> Iterator[dict[str, Suite]]:
-    """Run modules with this Python, and the unit tests with all others, beside the caller; suites by name."""
+def _meanwhile(
+    commands: Mapping[str, list[str]], pythons: Mapping[str, Path], *, on_compiled: bool
+) -> Iterator[dict[str, Suite]]:
+    """Run modules with this Python, tests with all others and compiled, beside the caller; suites by name."""
     versions = [version for version in _others() if version in pythons]
     # One at a time, for each installation writes the project's metadata beside its source.
-    with _nice_threads(1) as installer, _nice_threads(len(commands) + len(versions)) as pool:
+    with _nice_threads(1) as installer, _nice_threads(len(commands) + len(versions) + 2) as pool:
         suites = {
             name: pool.submit(_run_quietly, [sys.executable, "-m", *command])
             for name, command in commands.items()
         }
         for version in versions:
             environment = installer.submit(_prepare, version, pythons[version])
-            suites[_unit_tests(version)] = pool.submit(_run_unit_tests, environment)
+            tests = UNIT_TESTS if version in (SUPPORTED[0], SUPPORTED[-1]) else SOME_UNIT_TESTS
+            suites[_unit_tests(version)] = pool.submit(_run_unit_tests, environment, tests)
+        if on_compiled:
+            suites[COMPILING] = pool.submit(compiled.build)
+            suites["unit tests and simulations (compiled)"] = pool.submit(_run_compiled, suites[COMPILING])
         yield suites
 
 
@@ -126,9 +148,16 @@ def _prepare(version: str, interpreter: Path) -> Path:
     return bootstrap.prepare(environment.with_name(f"{environment.name}-{version}"), str(interpreter), "dev")
 
 
-def _run_unit_tests(environment: Future[Path]) -> subprocess.CompletedProcess[str]:
+def _run_unit_tests(environment: Future[Path], tests: Sequence[str]) -> Done:
     """In one process, for there are several Pythons and each worker would collect the tests once more."""
-    return _run_quietly([str(environment.result()), "-m", "pytest", *UNIT_TESTS])
+    return _run_quietly([str(environment.result()), "-m", "pytest", *tests])
+
+
+def _run_compiled(built: Suite) -> Done:
+    """As on another Python, once there is the build."""
+    if built.result().returncode:
+        return Done((), 1, "not run: nothing has been compiled\n")
+    return compiled.run([sys.executable, "-m", "pytest", *COMPILED_TESTS], **compiled.QUIETLY)
 
 
 def _failures(suites: Mapping[str, Suite]) -> Iterator[str]:
@@ -156,12 +185,12 @@ def _unit_tests(version: str) -> str:
     return f"unit tests (Python {version})"
 
 
-def _run_quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run_quietly(command: list[str]) -> Done:
     """What it says is in what this returns."""
-    return _run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return _run(command, **compiled.QUIETLY)
 
 
-def _run(command: list[str], **output: int) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], **output: int) -> Done:
     """Keep what is compiled: hundreds of processes import the same modules."""
-    environment = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
+    environment = {name: value for name, value in os.environ.items() if name != bootstrap.NO_BYTECODE}
     return subprocess.run(command, cwd=bootstrap.ROOT, env=environment, check=False, text=True, **output)

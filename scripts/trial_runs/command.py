@@ -201,3 +201,7 @@ def _show(console: rich.console.Console, name: str, series: Series) -> None:
 def _say(text: str) -> None:
     """Progress, apart from the results."""
     print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

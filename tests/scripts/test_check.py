@@ -24,7 +24,7 @@ OTHERS = [version for version in ("3.11", "3.12", "3.13") if version != OWN]
 def scripts(monkeypatch):
     """The scripts, as they see each other."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    names = ("bootstrap", "pythons", "checks")
+    names = ("bootstrap", "compiled", "pythons", "checks")
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -137,7 +137,7 @@ def test_an_environment_that_fails_is_tried_again(scripts, ran, tmp_path, failin
 
 
 @pytest.fixture
-def check(scripts, monkeypatch, capsys):
+def check(scripts, monkeypatch, capsys, tmp_path):
     """Run the check with steps that only say whether they pass; status, steps, and the last line."""
 
     def prepare(environment, interpreter, extra):
@@ -145,7 +145,7 @@ def check(scripts, monkeypatch, capsys):
             raise scripts.bootstrap.EnvironmentFailedError("no environment")
         return environment / "bin" / "python"
 
-    def run(failing, arguments=(), pythons=None):
+    def run(failing, arguments=(), pythons=None, *, on_compiled=False):
         steps = []
 
         def run_step(command, **options):
@@ -160,10 +160,13 @@ def check(scripts, monkeypatch, capsys):
 
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.setattr(scripts.checks.subprocess, "run", run_step)
-        status = scripts.checks.main(arguments, pythons)
+        status = scripts.checks.main(arguments, pythons, on_compiled=on_compiled)
         return status, steps, capsys.readouterr().out.splitlines()[-1]
 
     monkeypatch.setattr(scripts.bootstrap, "prepare", prepare)
+    monkeypatch.setattr(scripts.compiled, "has_compiler", lambda: True)
+    monkeypatch.setattr(scripts.compiled, "TREE", tmp_path / "tree")
+    monkeypatch.setattr(scripts.compiled.shutil, "copytree", lambda *_, **__: None)
     return run
 
 
@@ -218,13 +221,16 @@ def test_the_profiles_are_known_and_the_usual_one_is_in_force():
     assert examples(3).max_examples == 3 * settings().max_examples
 
 
-def test_every_other_python_runs_the_unit_tests_in_an_environment_of_its_own(check):
+def test_every_other_python_runs_unit_tests_in_an_environment_of_its_own(check, scripts):
     status, steps, last = check((), pythons=dict.fromkeys((OWN, *OTHERS), "python"))
     assert (status, last) == (0, "All checks passed.")
     elsewhere = sorted(step for step, _ in steps if not step.startswith(sys.executable))
     for step, version in zip(elsewhere, OTHERS, strict=True):
         assert step.startswith(f"{ROOT}/.venv-{version}/bin/python -m pytest")
-        assert step.endswith(" -m not system --hypothesis-profile few tests/mesh tests/actors")
+        few = " -m not system --hypothesis-profile few"
+        is_between = version not in (scripts.pythons.SUPPORTED[0], scripts.pythons.SUPPORTED[-1])
+        some, unit = "tests/mesh/agent tests/actors/runtime", "tests/mesh tests/actors"
+        assert step.endswith(f"{few} {some if is_between else unit}")
     assert len(steps) == 5 + len(OTHERS)
 
 
@@ -240,3 +246,50 @@ def test_a_failure_on_another_python_is_the_checks(check, version):
 
 def test_a_python_that_is_not_there_is_left_out(check):
     assert check((), pythons={})[::2] == (0, "All checks passed.")
+
+
+# -- the compiled build --------------------------------------------------------------------------------------
+
+
+COMPILED = ["unit tests and simulations (compiled)", "attacks (compiled)", "soak (compiled)"]
+
+
+def test_the_compiled_build_is_made_and_checked_before_anything_runs_on_it(check):
+    status, steps, last = check((), on_compiled=True)
+    assert (status, last) == (0, "All checks passed.")
+    plain = {step for step, _ in check(())[1]}
+    more = [step for step, _ in steps if step not in plain]
+    assert "setup.py -q build_ext" in more[0]
+    assert "Build.COMPILED" in more[1]
+    marks = ["tests/mesh tests/actors tests/simulation", "tests/security", "soak --seconds 20"]
+    assert all(any(mark in step for step in more[2:]) for mark in marks)
+    assert len(more) == 2 + len(marks)
+
+
+def test_what_runs_on_the_compiled_build_finds_it_from_everywhere(scripts, tmp_path, monkeypatch):
+    monkeypatch.setattr(scripts.compiled, "TREE", tmp_path)
+    (tmp_path / "mesh.py").write_text("NAME = 'in the tree'")
+    source = "import os, mesh; os.chdir('/'); print(mesh.NAME, os.environ.get('X'))"
+    done = scripts.compiled.run([sys.executable, "-c", source], {"X": "1"}, **scripts.compiled.QUIETLY)
+    assert (done.returncode, done.stdout) == (0, "in the tree 1\n")
+
+
+@pytest.mark.parametrize("word", ["setup.py", "Build.COMPILED"])
+def test_without_a_compiled_build_nothing_runs_on_it(check, word):
+    status, steps, last = check((word,), on_compiled=True)
+    assert (status, last) == (1, f"FAILED: compiling, {COMPILED[0]}")
+    assert not any("soak" in step for step, _ in steps)
+
+
+def test_without_a_compiler_the_compiled_build_is_left_out(check, scripts, monkeypatch):
+    monkeypatch.setattr(scripts.compiled, "has_compiler", lambda: False)
+    assert check((), on_compiled=True)[::2] == (0, "All checks passed.")
+
+
+def test_a_failure_on_the_compiled_build_is_the_checks(check):
+    assert check(("soak",), on_compiled=True)[::2] == (1, f"FAILED: {COMPILED[2]}")
+    assert check(("-p no:cacheprovider tests/security",), on_compiled=True)[::2] == (
+        1,
+        f"FAILED: {COMPILED[1]}",
+    )
+    assert check(("tests/actors tests/simulation",), on_compiled=True)[::2] == (1, f"FAILED: {COMPILED[0]}")
