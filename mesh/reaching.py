@@ -12,9 +12,7 @@ from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from math import inf
 from types import MappingProxyType
-from typing import Final, TypeAlias
-
-import msgspec
+from typing import Final, NamedTuple, TypeAlias
 
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress, is_ipv4
 from mesh.errors import LocalProtocolError
@@ -65,7 +63,7 @@ _KINDS: Final = MappingProxyType(
 _RANKS: Final = MappingProxyType({kind: rank for rank, kind in enumerate(Kind)})
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(NamedTuple):
     """Why nothing was reached."""
 
     kind: Kind
@@ -73,14 +71,14 @@ class Failure(msgspec.Struct, frozen=True):
     """For people."""
 
 
-class Connect(msgspec.Struct, frozen=True):
+class Connect(NamedTuple):
     """Effect: connect to ``address``, and report the result under ``number``."""
 
     number: int
     address: SocketAddress
 
 
-class Unreachable(msgspec.Struct, frozen=True):
+class Unreachable(NamedTuple):
     """Effect: there is nothing left to try, or no time; what is under way is to be cancelled."""
 
     failure: Failure

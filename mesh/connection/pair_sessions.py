@@ -11,8 +11,6 @@ Times are monotonic seconds.
 from math import inf
 from typing import Final, NamedTuple
 
-import msgspec
-
 from mesh.connection.pair_session import PairSession
 from mesh.connection.party import Party
 from mesh.trust.identity import AgentId, Instance
@@ -39,7 +37,7 @@ MAX_AGENTS: Final = 4_096
 each, 2.5 MB."""
 
 
-class PairLimits(msgspec.Struct, frozen=True):
+class PairLimits(NamedTuple):
     """How long one pair session serves."""
 
     age_s: float = PAIR_AGE_S
