@@ -14,7 +14,7 @@ TREE = bootstrap.ROOT / "build" / "compiled"
 """Not beside the sources: this Python would take the libraries for its interpreted tests, too."""
 
 NOT_COPIED = (
-    *(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__"),
+    *(".git", ".venv*", ".pytest_cache", ".ruff_cache", ".hypothesis", "__pycache__"),
     *("build", "*.egg-info", "*.so"),
 )
 

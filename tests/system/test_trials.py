@@ -1,4 +1,4 @@
-"""Each trial once, with little to move: nothing happens that should not."""
+"""Nearly each trial once, with little to move: nothing happens that should not."""
 
 import dataclasses
 
@@ -8,10 +8,13 @@ from scripts.lab import postgresql
 from scripts.trial_runs import command
 from scripts.trial_runs.trial import MIB, Effort, Outcome, Series
 
+TWICE = {"database-kill", "database-pause"}
+"""A relay ends as in another trial, and the database is the one of a third."""
+
 LITTLE = Effort(byte_count=64 * MIB, clients=4, load_s=0.3, database_s=4.0, changes=40, soak_s=4.0)
 
 
-@pytest.mark.parametrize("name", command.TRIALS)
+@pytest.mark.parametrize("name", sorted(command.TRIALS.keys() - TWICE))
 def test_nobody_notices(name):
     if name.startswith("database") and (absent := postgresql.missing()):
         pytest.skip(f"not installed: {absent}")
