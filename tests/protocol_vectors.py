@@ -12,6 +12,7 @@ from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.opening_payloads import OpenReply, OpenRequest
 from mesh.connection.party import Party
 from mesh.connection.session_handshake import SessionInitiator, SessionResponder
+from mesh.connection.short_open import ShortInitiator, ShortResponder
 from mesh.connection.stream.control import (
     Fin,
     Reset,
@@ -193,12 +194,23 @@ def _add_session(found, agents, writer):
         )
         for position in (0, 1)
     ]
+    pairs = []
     ingress = SessionInitiator(
-        local=parties[0], remote=parties[1], connection=1, static=_pair(10), ephemeral=_pair(12)
+        local=parties[0],
+        remote=parties[1],
+        connection=1,
+        static=_pair(10),
+        ephemeral=_pair(12),
+        agreed=pairs.append,
     )
     exit_, other_exit = (
         SessionResponder(
-            local=parties[1], remote=parties[0], connection=1, static=_pair(11), ephemeral=_pair(13)
+            local=parties[1],
+            remote=parties[0],
+            connection=1,
+            static=_pair(11),
+            ephemeral=_pair(13),
+            agreed=pairs.append,
         )
         for _ in range(2)
     )
@@ -214,6 +226,7 @@ def _add_session(found, agents, writer):
     found["ACCEPT body"] = answer.body
     found["REJECT body"] = rejection.body
     found["session key A to B"], found["session key B to A"] = ingress._handshake.split()
+    _add_short(found, parties, pairs[0])
     payload = encode_acknowledgement(
         next_number=0, credit=65_536, missing_until=0, marked=0, echo=0, silence_s=0.0, delay_s=0.0
     )
@@ -241,6 +254,23 @@ def _add_session(found, agents, writer):
     answer_to_it = Reset(ResetCode.CANCELLED, is_answer=True, final_number=0)
     found["RESET answer payload"] = encode_reset(answer_to_it)
     found["RESET answer body"] = at_exit.seal_control(FrameType.RESET, found["RESET answer payload"]).body
+
+
+def _add_short(found, parties, pair):
+    """Add the opening of connection 2 under the pair session, accepted and rejected."""
+    ingress, exit_ = parties
+    found["pair secret"], found["pair name"] = pair._secret, pair.name
+    found["pair key A to B"], found["pair key B to A"] = keys = pair.keys(2)
+    asking = ShortInitiator(local=ingress, remote=exit_, connection=2, pair=pair)
+    opening = asking.open_frame(OpenRequest(routing_key="my-api", credit=65_536, renews_keys=True))
+    found["short OPEN body"] = opening.body
+    for name, reply in (
+        ("short ACCEPT body", OpenReply(accepted=True, credit=65_536)),
+        ("short REJECT body", OpenReply(accepted=False, code="at-capacity", reason="it is full")),
+    ):
+        answering = ShortResponder(local=exit_, remote=ingress, connection=2, keys=keys)
+        answering.read_open(opening)
+        found[name] = reply_with(answering, reply)[0].body
 
 
 def _add_new_keys(found):

@@ -108,8 +108,8 @@ def test_the_sealed_block_of_the_example_opens_by_what_the_document_says_alone()
 @pytest.mark.parametrize(
     ("name", "payload"),
     [
-        ("ACCEPT body", [True, 65_536, "", "", example()["socket tag"], False, True, False, False, b""]),
-        ("REJECT body", [False, 0, "at-capacity", "it is full", b"", False, False, False, False, b""]),
+        ("ACCEPT body", [True, 65_536, "", "", example()["socket tag"], False, True, True, False, b""]),
+        ("REJECT body", [False, 0, "at-capacity", "it is full", b"", False, False, True, False, b""]),
     ],
 )
 @pytest.mark.filterwarnings("ignore:One of ephemeral keypairs is already set")
@@ -126,7 +126,7 @@ def test_the_answers_of_the_example_open_with_another_noise(name, payload):
     exit_key = X25519PrivateKey.from_private_bytes(bytes([11]) * 32).public_key().public_bytes_raw()
     noise.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, exit_key)
     noise.start_handshake()
-    request = msgspec.msgpack.encode(["my-api", 65_536, False, True, False, b""])
+    request = msgspec.msgpack.encode(["my-api", 65_536, False, True, True, b""])
     message = noise.write_message((len(request).to_bytes(2, "big") + request).ljust(1152, b"\0"))
     assert given["OPEN body"] == b"".join(instances) + message
     answer = bytes(noise.read_message(given[name]))

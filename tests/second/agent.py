@@ -80,6 +80,11 @@ class Agent:
         self._exit, self._ingress = Exit(local, endpoints), Ingress(local)
 
     @property
+    def shorts(self) -> tuple[int, int]:
+        """Connections that were opened under pair sessions: to others, and to this agent."""
+        return self._ingress.shorts, self._exit.shorts
+
+    @property
     def grants(self) -> Grants:
         return decode(certificate_body(self._own.certificate), Grants)
 

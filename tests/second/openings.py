@@ -10,8 +10,10 @@ from typing import Final
 from tests.second.connections import Connection, reset_socket
 from tests.second.frames import Frame, Type
 from tests.second.halves import INITIAL_WINDOW_BYTES
+from tests.second.pairs import EXIT_GRACE_S, PAIR_AGE_S, SHORT, Pair, Pairs, Short
 from tests.second.records import Records
 from tests.second.session import Answer, Arrival, Asked, Name, Opening, Session
+from tests.second.session_keys import Statics
 from tests.second.stream import HOP_LIMIT, Stream
 from tests.second.wire import ProtocolError, matches
 
@@ -27,6 +29,25 @@ Accepted = tuple[Name, Answer, Session, list[Frame]]
 """An answer, and the frames that came right behind it."""
 Table = dict[tuple[bytes, bytes, int], Connection]
 """Connections by ingress, exit and number."""
+
+
+class ShortOpening:
+    """As :class:`Opening`, under a pair session."""
+
+    def __init__(self, short: Short, asked: Asked) -> None:
+        self.body = short.open_body(asked)
+        self.read_answer = short.read_answer
+
+
+class ShortArrival:
+    """As :class:`Arrival`, under a pair session."""
+
+    def __init__(self, short: Short, body: bytes) -> None:
+        self.asked = short.read_open(body)
+        self.answer = short.answer
+
+
+AnyOpening = Opening | ShortOpening
 
 
 class RejectedError(Exception):
@@ -81,6 +102,9 @@ class Exit:
         self._endpoints = endpoints
         self._answers: dict[tuple[bytes, int], tuple[bytes, list[Frame]]] = {}
         self._used: set[tuple[bytes, int]] = set()
+        self._pairs = Pairs(local.clock)
+        self.shorts = 0
+        """Connections that others have opened under pair sessions."""
 
     def open_arrived(self, frame: Frame) -> None:
         local = self._local
@@ -95,6 +119,7 @@ class Exit:
         if record is None or frame.source not in local.records.paths():
             return
         ingress_instance, exit_instance = frame.body[:16], frame.body[16:32]
+        pair = self._pairs.find(frame.source, frame.body[32:48]) if frame.number == SHORT else None
         used = (ingress_instance, frame.connection)
         if (
             ingress_instance != record.statement.instance
@@ -104,23 +129,33 @@ class Exit:
         ):
             return
         name = Name(frame.source, local.id, frame.connection, ingress_instance, exit_instance)
+        if frame.number == SHORT and (pair is None or pair.ingress_instance != ingress_instance):
+            back = Frame(Type.UNKNOWN, b"", local.id, frame.source, frame.connection, 0, True, HOP_LIMIT)
+            local.transmit(back)
+            return
         with contextlib.suppress(ProtocolError):  # dropped, unanswered
-            arrival = Arrival(name, local.session_key, record.statement.session_key, frame.body)
+            arrival: Arrival | ShortArrival
+            if pair is None:
+                arrival = Arrival(name, local.session_key, record.statement.session_key, frame.body)
+            else:
+                statics = Statics(local.session_key, record.statement.session_key)
+                arrival = ShortArrival(Short(name, pair, statics, is_ingress=False), frame.body)
+                self.shorts += 1
             self._used.add(used)
             self._answers[key] = frame.body, []
             local.start(self._serve(name, arrival, record.grants.may_use))
 
-    async def _serve(self, name: Name, arrival: Arrival, may_use: tuple[str, ...]) -> None:
+    async def _serve(self, name: Name, arrival: Arrival | ShortArrival, may_use: tuple[str, ...]) -> None:
         try:
             await self._connect(name, arrival, may_use)
         except RejectedError as rejected:
             body, _ = arrival.answer(Answer(False, 0, str(rejected), "the second implementation says so"))
-            self._answer(name, Type.REJECT, body)
+            self._answer(name, arrival, Type.REJECT, body)
             await asyncio.sleep(REJECT_LINGER_S)
         finally:
             del self._answers[name.ingress, name.number]
 
-    async def _connect(self, name: Name, arrival: Arrival, may_use: tuple[str, ...]) -> None:
+    async def _connect(self, name: Name, arrival: Arrival | ShortArrival, may_use: tuple[str, ...]) -> None:
         try:
             asked = arrival.asked
         except ProtocolError:
@@ -137,15 +172,21 @@ class Exit:
         tag = socket_tag(
             name.ingress_instance, *(writer.get_extra_info(each)[:2] for each in ("sockname", "peername"))
         )
-        body, session = arrival.answer(Answer(True, INITIAL_WINDOW_BYTES, "", "", tag, renews_keys=True))
+        keeps_pair = isinstance(arrival, Arrival) and asked.wants_pair
+        accepting = Answer(True, INITIAL_WINDOW_BYTES, "", "", tag, renews_keys=True, keeps_pair=keeps_pair)
+        body, session = arrival.answer(accepting)
+        if isinstance(arrival, Arrival) and keeps_pair:
+            pair = Pair(arrival.secret, name.ingress_instance, name.exit_instance)
+            self._pairs.keep(name.ingress, pair.name, pair, PAIR_AGE_S + EXIT_GRACE_S)
         stream = self._local.stream(session, False, asked.credit)
-        accept = self._answer(name, Type.ACCEPT, body)
+        accept = self._answer(name, arrival, Type.ACCEPT, body)
         connection = Connection(stream, reader, writer)
         self._local.start(self._repeat(accept, connection))
         await self._local.carry(name, connection)
 
-    def _answer(self, name: Name, kind: Type, body: bytes) -> Frame:
-        frame = Frame(kind, body, name.exit, name.ingress, name.number, 0, True, HOP_LIMIT)
+    def _answer(self, name: Name, arrival: Arrival | ShortArrival, kind: Type, body: bytes) -> Frame:
+        form = SHORT if isinstance(arrival, ShortArrival) else 0
+        frame = Frame(kind, body, name.exit, name.ingress, name.number, form, True, HOP_LIMIT)
         self._answers[name.ingress, name.number][1].append(frame)
         self._local.transmit(frame)
         return frame
@@ -168,7 +209,10 @@ class Ingress:
     def __init__(self, local: Local) -> None:
         self._local = local
         self._numbered = 0
-        self._waiting: dict[int, tuple[Opening, asyncio.Future[tuple[Answer, Session]], list[Frame]]] = {}
+        self._waiting: dict[int, tuple[AnyOpening, asyncio.Future[tuple[Answer, Session]], list[Frame]]] = {}
+        self._pairs = Pairs(local.clock)
+        self.shorts = 0
+        """Connections that were opened under pair sessions."""
 
     def has_asked(self, number: int) -> bool:
         """Whether an exit has yet to answer."""
@@ -219,18 +263,31 @@ class Ingress:
         self._numbered += 1
         name = Name(local.id, exit_id, self._numbered, local.instance, statement.instance)
         asked = Asked(key, INITIAL_WINDOW_BYTES)
-        opening = Opening(name, local.session_key, statement.session_key, asked)
+        pair = self._pairs.find(exit_id, statement.instance)
+        statics = Statics(local.session_key, statement.session_key)
+        opening: AnyOpening
+        if pair is None:
+            opening = Opening(name, local.session_key, statement.session_key, asked)
+        else:
+            asked = Asked(key, INITIAL_WINDOW_BYTES, wants_pair=False)
+            opening = ShortOpening(Short(name, pair, statics, is_ingress=True), asked)
         answered = asyncio.get_running_loop().create_future()
         following: list[Frame] = []
         self._waiting[name.number] = opening, answered, following
-        frame = Frame(Type.OPEN, opening.body, local.id, exit_id, name.number, 0, False, HOP_LIMIT)
+        form = 0 if pair is None else SHORT
+        frame = Frame(Type.OPEN, opening.body, local.id, exit_id, name.number, form, False, HOP_LIMIT)
         try:
             async with asyncio.timeout(CANDIDATE_PATIENCE_S):
                 for wait in waits():
                     local.transmit(frame)
                     await asyncio.wait([answered], timeout=wait)
                     if answered.done():
-                        return name, *answered.result(), following
+                        answer, session = answered.result()
+                        if isinstance(opening, Opening) and answer.keeps_pair:
+                            pair = Pair(opening.secret, name.ingress_instance, name.exit_instance)
+                            self._pairs.keep(exit_id, name.exit_instance, pair, PAIR_AGE_S)
+                        self.shorts += answer.is_accepted and form == SHORT
+                        return name, answer, session, following
         finally:
             del self._waiting[name.number]
         raise AssertionError

@@ -1,6 +1,8 @@
 """A connection's session, as sections 8 and 9 of docs/PROTOCOL.md have it: Noise IK, then sealed bodies."""
 
 import contextlib
+import hashlib
+import hmac
 import os
 import struct
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from noise.backends.default.keypairs import KeyPair25519
 from noise.connection import Keypair, NoiseConnection
+from noise.state import SymmetricState
 
 from tests.second.frames import TAG_BYTES, Frame, Type
 from tests.second.session_keys import Changing, Statics
@@ -42,7 +45,7 @@ class Asked(msgspec.Struct, array_like=True, frozen=True):
     credit: int
     tells_client: bool = False
     renews_keys: bool = True
-    wants_pair: bool = False
+    wants_pair: bool = True
     early: bytes = b""
 
 
@@ -132,8 +135,16 @@ def _nonce(kind: int, number: int) -> bytes:
     return struct.pack(">IQ", kind in CONTROL, number)
 
 
+def pair_secret(symmetric: SymmetricState) -> bytes:
+    """Of a finished handshake."""
+    return hmac.new(symmetric.ck, b"mesh pair session" + symmetric.h, hashlib.sha256).digest()
+
+
 class Opening:
     """An ingress's OPEN, and the answers to it; ``ephemeral`` is given by the worked example only."""
+
+    secret = b""
+    """Of the pair session, once there is an answer."""
 
     def __init__(
         self, name: Name, own_key: bytes, exit_public: bytes, asked: Asked, ephemeral: bytes = b""
@@ -155,10 +166,12 @@ class Opening:
     def read_answer(self, body: bytes, is_accept: bool) -> tuple[Answer, Session]:
         """Noise begins anew for each, so that one that is forged leaves no trace."""
         noise, _ = self._begin()
+        symmetric = noise.noise_protocol.symmetric_state
         try:
             payload = bytes(noise.read_message(body))
         except InvalidTag:
             raise ProtocolError("an answer that does not authenticate") from None
+        self.secret = pair_secret(symmetric)
         answer = decode(unpadded(payload), Answer)
         if answer.is_accepted != is_accept:
             raise ProtocolError("an answer that contradicts its header")
@@ -170,6 +183,9 @@ class Opening:
 
 class Arrival:
     """An OPEN that has arrived at an exit, and the answer to it."""
+
+    secret = b""
+    """Of the pair session, once it is answered."""
 
     def __init__(
         self, name: Name, own_key: bytes, ingress_public: bytes, body: bytes, ephemeral: bytes = b""
@@ -195,7 +211,9 @@ class Arrival:
         return decode(unpadded(self._payload), Asked)
 
     def answer(self, said: Answer) -> tuple[bytes, Session]:
+        symmetric = self._noise.noise_protocol.symmetric_state
         body = bytes(self._noise.write_message(padded(said, ANSWER_PAYLOAD_BYTES)))
+        self.secret = pair_secret(symmetric)
         keys = self._noise.noise_protocol
         send, receive = keys.cipher_state_encrypt.k, keys.cipher_state_decrypt.k
         return body, Session(self._name, False, send, receive, self._statics)

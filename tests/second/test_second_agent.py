@@ -124,6 +124,7 @@ def test_the_second_implementation_joins_the_mesh_and_carries_both_ways(mesh):
                     assert await echoed(port_at_real) == (MIB, True)
                     assert await echoed(port_at_second) == (MIB, True)
                     await rekeyed(second.links[real.identity.id], port_at_real, port_at_second)
+                    assert all(second.shorts)  # the first connection each way has agreed on a pair session
                     await until(lambda: third.pongs)
                     await revoked(authority, second, third)
                 await told_so(own, real.accept_port)

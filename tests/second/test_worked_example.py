@@ -11,8 +11,10 @@ from tests.second.joining import question
 from tests.second.link import Handshake, Party
 from tests.second.new_keys import Exchange
 from tests.second.openings import socket_tag
+from tests.second.pairs import Pair, Short
 from tests.second.records import Digest, to_body
 from tests.second.session import Answer, Arrival, Asked, Name, Opening
+from tests.second.session_keys import Statics
 from tests.second.wire import (
     Grants,
     Identity,
@@ -108,12 +110,33 @@ def sessions():
         assert arrival.asked == Asked("my-api", 65_536)
         return arrival.answer(said)
 
-    assert answered(Answer(False, 0, "at-capacity", "it is full"))[0] == EXAMPLE["REJECT body"]
+    rejection = Answer(False, 0, "at-capacity", "it is full", keeps_pair=True)
+    assert answered(rejection)[0] == EXAMPLE["REJECT body"]
     tag = socket_tag(A.instance, ("127.0.0.1", 40_000), ("127.0.0.1", 3_000))
     assert tag == EXAMPLE["socket tag"]
-    body, at_exit = answered(Answer(True, 65_536, "", "", tag, renews_keys=True))
+    body, at_exit = answered(Answer(True, 65_536, "", "", tag, renews_keys=True, keeps_pair=True))
     assert body == EXAMPLE["ACCEPT body"]
-    return opening.read_answer(body, is_accept=True)[1], at_exit
+    session = opening.read_answer(body, is_accept=True)[1]
+    assert opening.secret == EXAMPLE["pair secret"]
+    return session, at_exit
+
+
+def test_a_connection_under_a_pair_session():
+    pair = Pair(EXAMPLE["pair secret"], A.instance, B.instance)
+    assert pair.name == EXAMPLE["pair name"]
+    assert pair.keys(2) == (EXAMPLE["pair key A to B"], EXAMPLE["pair key B to A"])
+    name = Name(A.identity.id, B.identity.id, 2, A.instance, B.instance)
+    asking = Short(name, pair, Statics(b"\x0a" * 32, public(b"\x0b" * 32)), is_ingress=True)
+    answering = Short(name, pair, Statics(b"\x0b" * 32, public(b"\x0a" * 32)), is_ingress=False)
+    asked = Asked("my-api", 65_536, wants_pair=False)
+    assert asking.open_body(asked) == EXAMPLE["short OPEN body"]
+    assert answering.read_open(EXAMPLE["short OPEN body"]) == asked
+    for said, body in (
+        (Answer(True, 65_536, renews_keys=True), EXAMPLE["short ACCEPT body"]),
+        (Answer(False, 0, "at-capacity", "it is full"), EXAMPLE["short REJECT body"]),
+    ):
+        assert answering.answer(said)[0] == body
+        assert asking.read_answer(body, said.is_accepted)[0] == said
 
 
 @pytest.mark.parametrize(
