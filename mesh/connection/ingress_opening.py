@@ -231,7 +231,9 @@ class IngressOpening(CandidateTrials):
         for attempt in list(self._attempts.values()):
             if attempt.party.id == exit_id:
                 attempt.has_path = has_path
-                if attempt.is_asked:  # another first hop: repeat, and doubt, as at first
+                if (
+                    attempt.repeat_at < inf
+                ):  # another first hop, or one at last: repeat, and doubt, as at first
                     self._repeat_from_now(attempt, now)
                 if self.state is IngressState.OPENING and attempt.is_wanted:
                     self._open_or_pass_on(attempt, now)

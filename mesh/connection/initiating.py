@@ -109,11 +109,13 @@ class Initiator:
     def repetitions(self, request: OpenRequest) -> tuple[Frame, ...]:
         """What to repeat: one form, or both, for which the exit has taken is not known.
 
+        The full one first: of two that arrive together the exit looks at the first.
+
         Raises:
             AuthenticationError: the exit's session key is of small order.
         """
         newest = self.open_frame(request)
-        return (self._short[0].open_frame(request), newest) if self._form is Form.BOTH else (newest,)
+        return (newest, self._short[0].open_frame(request)) if self._form is Form.BOTH else (newest,)
 
     def pair_unknown(self) -> bool:
         """The exit says, unauthenticated, that it has no such pair session; whether that changes anything."""

@@ -116,7 +116,7 @@ def test_an_exit_that_does_not_know_it_is_sent_a_full_one_and_the_answer_to_eith
     full = asking.open_frame(REQUEST)
     assert (full.number, full.connection) == (FULL_OPEN, short.connection)
     assert asking.open_frame(REQUEST) is full
-    assert asking.repetitions(REQUEST) == (short, full)
+    assert asking.repetitions(REQUEST) == (full, short)
     assert openers.made == ["short", "doubt", "full"]
     answer = answers(short if answers is short_answer else full, reply)
     said, session = asking.read_reply(answer)
@@ -134,11 +134,11 @@ def test_one_that_is_silent_is_sent_both_and_what_it_answers_tells_whether_it_kn
     short = asking.open_frame(REQUEST)
     assert asking.repetitions(REQUEST) == (short,)
     asking.insist()
-    first, full = asking.repetitions(REQUEST)
-    assert (first, full.number) == (short, FULL_OPEN)
+    full, second = asking.repetitions(REQUEST)
+    assert (full.number, second) == (FULL_OPEN, short)
     asking.insist()
     assert not asking.pair_unknown()
-    assert asking.repetitions(REQUEST) == (short, full)
+    assert asking.repetitions(REQUEST) == (full, short)
     assert openers.made == ["short", "full"]
     asking.read_reply(answers(short if answers is short_answer else full))
     assert openers.made == ["short", "full", *doubted]
