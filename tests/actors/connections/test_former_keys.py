@@ -84,3 +84,16 @@ def test_no_cipher_of_the_past_is_left(ends, monkeypatch):
     present = {*keys(ends.ingress), *keys(ends.exit)}
     assert alive.keys()
     assert set(alive.keys()) <= present
+
+
+def test_no_end_holds_the_secret_of_a_pair_session_that_is_forgotten(ends):
+    at_ingress, at_exit = ends.ingress_settings.pairs, ends.exit_settings.pairs
+    (present,) = at_ingress.of_ingress._present.values()
+    secret = present.session._secret
+    del present
+    assert secret in held(ends.ingress), "the search goes deep enough"
+    assert secret in held(ends.exit)
+    for pairs in (at_ingress, at_exit):
+        for party in pairs.parties():
+            pairs.forget(party.id)
+    assert secret not in held(ends.ingress) | held(ends.exit)
