@@ -192,9 +192,13 @@ class ConnectionTable(Actor[messages.Inbound]):
                 return
             self._ended(key)
         elif key[2] and frames[0].type == FrameType.OPEN:
-            self._open(key, frames[0], via)
-            if len(frames) > 1 and key in self._connections:
-                self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[1:], via))
+            after = 0  # the second may be its other form, and of more use
+            while after < len(frames) and key not in self._connections:
+                if frames[after].type == FrameType.OPEN:
+                    self._open(key, frames[after], via)
+                after += 1
+            if after < len(frames):
+                self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[after:], via))
             return
         self._answer_unknown(key, frames)
 
@@ -378,12 +382,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self._pairs.judge(self._records)
         self._pairs.forget(self._windows.let_go(self._records))
 
-    def _tell_restarted(
-        self,
-        remote: AgentId,
-        instance: Instance,
-        connections: OfRemote,
-    ) -> None:
+    def _tell_restarted(self, remote: AgentId, instance: Instance, connections: OfRemote) -> None:
         for connection, opened_with in connections.values():
             if opened_with != instance:
                 self.tell(connection, connection_messages.PeerRestarted(remote))

@@ -347,7 +347,10 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         if frames[0].type == FrameType.OPEN:
-            self._do(self._opening.asked_again(frames[0], self.now()))
+            # Both forms come at once, of which one was read: that is answered, once.
+            opens = {frame.body: frame for frame in frames if frame.type == FrameType.OPEN}
+            for frame in opens.values():
+                self._do(self._opening.asked_again(frame, self.now()))
             frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
         if self._stream is None or not frames:
             return

@@ -109,7 +109,7 @@ class Initiator:
     def repetitions(self, request: OpenRequest) -> tuple[Frame, ...]:
         """What to repeat: one form, or both, for which the exit has taken is not known.
 
-        The full one first: of two that arrive together the exit looks at the first.
+        The full one first, which the exit can read in any case.
 
         Raises:
             AuthenticationError: the exit's session key is of small order.

@@ -104,6 +104,25 @@ def test_an_exit_that_has_lost_it_says_so_and_the_client_does_not_notice(mesh):
     assert mesh.kept() == (1, 1)
 
 
+class SilencingLink(RecordingLink):
+    """Lets no UNKNOWN through, and turns the order of OPENs round."""
+
+    def _pass_on(self, destination, frames):
+        frames.sort(key=lambda frame: frame.type == FrameType.OPEN and frame.number != SHORT_OPEN)
+        super()._pass_on(destination, [frame for frame in frames if frame.type != FrameType.UNKNOWN])
+
+
+def test_where_that_is_lost_a_full_open_goes_beside_the_short_one_and_the_next_agree_anew():
+    with mesh_world(1, {"relay": SilencingLink}) as world:
+        mesh = Mesh(world)
+        mesh.converse(2)
+        mesh.pairs("hq").forget(mesh.world.plans["branch"].setup.identity.id)
+        mesh.forms()
+        mesh.converse(3)
+        assert mesh.forms() == [SHORT_OPEN, SHORT_OPEN, SHORT_OPEN, FULL_OPEN, FULL_OPEN, SHORT_OPEN]
+        world.finish()
+
+
 @pytest.mark.parametrize("who", ["branch", "hq"])
 def test_after_a_restart_of_either_the_next_connection_agrees_anew(mesh, who):
     mesh.converse(2)

@@ -142,3 +142,15 @@ def test_those_with_an_agent_that_is_refused_are_forgotten_at_once(house):
     assert house.pairs.parties() == set()
     house.arrive(short_open())
     assert (house.exits, unknowns(house)) == ([], [])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_of_both_forms_that_come_at_once_one_becomes_a_connection(house, is_known):
+    short = short_open(7, PAIR if is_known else session(2))
+    data = changed(open_frame(7), type=FrameType.DATA)
+    house.arrive(short, open_frame(7), data)
+    ((arrived, _, _),) = house.exit_arguments
+    assert arrived.pair_keys == (PAIR.keys(7) if is_known else None)
+    assert len(unknowns(house)) == (not is_known)
+    (told,) = house.exits[0].heard
+    assert told.frames == ((open_frame(7), data) if is_known else (data,))

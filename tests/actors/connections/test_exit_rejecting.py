@@ -9,6 +9,7 @@ from mesh.connection.endings import Ending
 from mesh.connection.exit_opening import ENDPOINT_TIMEOUT_S, REJECT_LINGER_S
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.shares import Shares
+from mesh.connection.short_open import SHORT_OPEN
 from mesh.connection.stream.window import DEFAULT_LIMITS
 from mesh.link.frames import FrameType
 from mesh.routing.records import trusted_record
@@ -35,6 +36,14 @@ def test_a_rejection_lingers_to_be_repeated(scene):
     assert scene.is_over
     assert scene.pending.settled_as == [False]
     assert scene.endpoint.heard == []
+
+
+def test_it_is_repeated_though_the_other_form_of_the_open_comes_in_front(scene):
+    scene.ask(Asker(key="unheard-of"))
+    other = changed(scene.asker.open, number=SHORT_OPEN, body=b"x" * len(scene.asker.open.body))
+    scene.tell(other, scene.asker.open, scene.asker.open)
+    assert len(scene.answers) == 2
+    assert scene.exit_meters.frames_forged == 0
 
 
 def test_what_was_rejected_is_not_counted_as_reset_when_the_agent_leaves(scene, caplog):
