@@ -1,8 +1,11 @@
 """Loads modules without a look for garbage on the way."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 
 
 @contextmanager
@@ -18,3 +21,11 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def imported(name: str) -> ModuleType:
+    """The module of this name; it is imported if it has not been, and only then."""
+    if name not in sys.modules:
+        with importing():
+            import_module(name)
+    return sys.modules[name]

@@ -1,13 +1,12 @@
 """The command line: every command of ``mesh``."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import click
 
-from mesh.agent.importing import importing
+from mesh.agent.importing import imported
 from mesh.agent.software import VERSION, software_build
 
 
@@ -100,9 +99,7 @@ class Commands(click.Group):
         if cmd_name not in PLACES:
             return None
         place = PLACES[cmd_name]
-        with importing():
-            module = import_module(f"mesh.agent.{place.module}")
-        found = getattr(module, place.function or cmd_name)
+        found = getattr(imported(f"mesh.agent.{place.module}"), place.function or cmd_name)
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

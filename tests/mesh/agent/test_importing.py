@@ -1,8 +1,9 @@
 import gc
+import sys
 
 import pytest
 
-from mesh.agent.importing import importing
+from mesh.agent.importing import imported, importing
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +24,12 @@ def test_a_module_that_cannot_be_imported_leaves_it_on():
     with pytest.raises(ImportError), importing():
         raise ImportError
     assert gc.isenabled()
+
+
+def test_a_module_is_imported_once_and_what_was_made_since_is_garbage_like_any_other(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    module = imported("colorsys")
+    assert gc.get_freeze_count()
+    gc.unfreeze()
+    assert imported("colorsys") is module
+    assert not gc.get_freeze_count()
