@@ -22,7 +22,7 @@ from scripts import arguments as values
 from scripts.benchmark import chain, ways
 from scripts.benchmark.command import say
 from scripts.benchmark.load_clients import PING_WARM_UP
-from scripts.benchmark.measures import GIB, MANY, MIB, client
+from scripts.benchmark.measures import AT_ONCE, GIB, MANY, MIB, client
 from scripts.benchmark.processes import BenchmarkError, usage
 from scripts.benchmark.ways import Way
 from scripts.lab.processes import ROOT, sigterm_unwinds
@@ -42,6 +42,13 @@ def _connect(way: Way) -> dict[str, float]:
     return {"new connection, p50": done["p50_us"], "new connection, CPU": cpu_s / CONNECTIONS * 1e6}
 
 
+def _connect_at_once(way: Way) -> dict[str, float]:
+    count = 2 * CONNECTIONS
+    done, cpu_s = _with_cpu(way, "connect-at-once", "--rounds", str(count), "--connections", str(AT_ONCE))
+    title = f"{AT_ONCE} connections at once"
+    return {f"{title}, time": 1e6 / done["per_second"], f"{title}, CPU": cpu_s / done["count"] * 1e6}
+
+
 def _ping(way: Way) -> dict[str, float]:
     done, cpu_s = _with_cpu(way, "ping", "--rounds", str(PINGS))
     return {"ping-pong, p50": done["p50_us"], "ping-pong, CPU": cpu_s / (PINGS + PING_WARM_UP) * 1e6}
@@ -55,6 +62,7 @@ def _bulk(way: Way, title: str, *options: str) -> dict[str, float]:
 
 MEASURES: Final[Mapping[str, Callable[[Way], dict[str, float]]]] = {
     "connect": _connect,
+    "at-once": _connect_at_once,
     "ping": _ping,
     "up": lambda way: _bulk(way, "bulk up", "--up"),
     "down": lambda way: _bulk(way, "bulk down"),
