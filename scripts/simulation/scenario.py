@@ -8,6 +8,7 @@ import msgspec
 import yaml
 
 from mesh.connection.key_terms import KEY_AGE_S, KEY_BYTE_COUNT
+from mesh.connection.pair_sessions import EXIT_GRACE_S, PAIR_AGE_S, PAIR_CONNECTIONS
 
 Range: TypeAlias = float | tuple[float, float]
 """A number, or the two numbers between which one is drawn."""
@@ -148,6 +149,11 @@ class Settings(Part):
     session_key_s: float = KEY_AGE_S
     session_key_kib: float = KEY_BYTE_COUNT / 1024
     """How long the keys of a connection serve, and for how much."""
+    pair_s: float = PAIR_AGE_S
+    pair_connections: int = PAIR_CONNECTIONS
+    """How long a pair session serves, and for how many connections."""
+    pair_grace_s: float = EXIT_GRACE_S
+    """How much longer exits have it; if less than 0, they have forgotten it before."""
 
 
 class Traffic(Part):

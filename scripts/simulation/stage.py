@@ -5,6 +5,7 @@ from typing import Any, Final
 from mesh.addresses import TcpAddress
 from mesh.config.schema import EndpointSection
 from mesh.connection.key_terms import LEAST_KEY_AGE_S, KeyLimits
+from mesh.connection.pair_sessions import PairLimits
 from scripts.simulation.changes import Change
 from scripts.simulation.configuring import Configuring
 from scripts.simulation.conversation import Conversation
@@ -61,6 +62,9 @@ class SimulatedStage:
                 relay_buffer_bytes=int(settings.relay_mib * MIB),
                 stream_buffer_bytes=int(settings.stream_mib * MIB),
                 connection_keys=_key_limits(settings),
+                pair_limits=PairLimits(
+                    settings.pair_s, settings.pair_connections, grace_s=settings.pair_grace_s
+                ),
                 **self._rights(name),
             )
             for key in offered:

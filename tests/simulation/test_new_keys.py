@@ -13,13 +13,18 @@ from scripts.simulation.trace import Story
 from scripts.simulation.world import MeshWorld, simulated_mesh
 from tests.examples import seeds
 
+PAIRS = {"pair_s": 3.0, "pair_connections": 6, "pair_grace_s": -2.5}
+"""Exits forget pair sessions before ingresses do, and say so."""
 SCENARIOS = Path(__file__).resolve().parents[2] / "config" / "scenarios"
 
 
 def totals(mesh):
-    """How often ends of connections got new keys, and bodies that counted as forged."""
+    """Of all agents: changes of keys, bodies that counted as forged, pair sessions that were not known."""
     meters = [plan.meters for plan in mesh.plans.values()]
-    return sum(each.connections_rekeyed for each in meters), sum(each.frames_forged for each in meters)
+    return tuple(
+        sum(getattr(each, name) for each in meters)
+        for name in ("connections_rekeyed", "frames_forged", "opens_unknown_pair")
+    )
 
 
 @pytest.mark.parametrize("seed", seeds(1))
@@ -30,7 +35,7 @@ def totals(mesh):
 )
 def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, least, seed):
     scenario = load_scenario(SCENARIOS / f"{name}.yaml")
-    often = msgspec.structs.replace(scenario.settings, session_key_s=1.0, session_key_kib=64.0)
+    often = msgspec.structs.replace(scenario.settings, session_key_s=1.0, session_key_kib=64.0, **PAIRS)
     scenario = msgspec.structs.replace(scenario, settings=often)
     install_ordered_registry()
     mesh = MeshWorld(seed)
@@ -38,7 +43,8 @@ def test_no_byte_is_lost_and_no_frame_counts_as_forged(name, least, seed):
     run = Run(mesh, scenario, draw_script(scenario, seed), story)
     with simulated_mesh(mesh):
         broken = run.go()
-        rekeyed, forged = totals(mesh)
+        rekeyed, forged, unknown = totals(mesh)
     assert not broken, "\n".join([broken, *story.lines()])
     assert rekeyed >= least
     assert forged == 0
+    assert unknown or seed or name not in {"new_keys", "ha_pair"}  # in the first run of these some come late
