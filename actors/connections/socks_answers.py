@@ -18,6 +18,7 @@ _CODES: Final[Mapping[str, Reply]] = MappingProxyType(
         RejectCode.RESTARTING: Reply.REFUSED,
         RejectCode.REFUSED: Reply.REFUSED,
         RejectCode.TIMED_OUT: Reply.TTL_EXPIRED,
+        RejectCode.SLOW: Reply.TTL_EXPIRED,
         IngressVerdict.SILENT: Reply.TTL_EXPIRED,
         IngressVerdict.EXPIRED: Reply.NOT_ALLOWED,
         IngressVerdict.NOT_BELIEVED: Reply.NOT_ALLOWED,

@@ -48,6 +48,7 @@ class Due(enum.IntEnum):
 
 
 _NEVER: Final = never(Due)
+_ASKED_AGAIN: Final = (RejectCode.RESTARTING, RejectCode.SLOW, IngressVerdict.RESTARTED)
 _NONE_CHOSEN: Final = "", AgentId(b""), 0
 _NO_PARTY: Final[frozenset[Party]] = frozenset()
 _NO_AGENT: Final[frozenset[AgentId]] = frozenset()
@@ -111,7 +112,7 @@ class CandidateTrials:
         self._attempts: dict[int, OpenAttempt] = {}
         """Who is being tried, by number; without the one that was chosen."""
         self._starting: dict[AgentId, float] = {}
-        """Exits that are being started again, and until when their offer is waited for."""
+        """Exits to be asked again, as most are being started, and until when to wait for their offer."""
         self._refusals = _NO_PARTY
         """Who has refused, and is not asked again."""
         self._ruled_out = _NO_AGENT
@@ -282,7 +283,9 @@ class CandidateTrials:
             self._effects.append(effects.CandidateFailed(attempt.party.id, code, self._last_refusal))
         self._drop(attempt)
         if self.state is IngressState.OPENING and attempt.is_wanted:
-            if code in (RejectCode.RESTARTING, IngressVerdict.RESTARTED):
+            if code == RejectCode.SLOW:
+                self._heard.was_slow(attempt.party, now)
+            if code in _ASKED_AGAIN:
                 self._starting[attempt.party.id] = now + RESTART_PATIENCE_S
                 self._deadlines[Due.RETRY] = min(self._deadlines[Due.RETRY], now + RETRY_AFTER_S)
             else:

@@ -28,6 +28,10 @@ ANSWER_WAIT_S: Final = 0.002
 """How long an exit waits for what the target answers, to send it with the ACCEPT: that spares a frame, and a
 client that waits for the answer loses nothing by it."""
 
+REACH_PATIENCE_S: Final = 0.5
+"""How long early data waits at an exit for its target to be reached, before the exit says that it still has
+it: as long as an ingress waits that has given none away, and may ask others (``HEDGE_AFTER_S``)."""
+
 HEARD_S: Final = 10.0
 """An exit of which nothing was heard for so long gets no early data."""
 
@@ -75,7 +79,7 @@ class SpeakingHabit:
 class _Exit:
     """One exit instance, as it was heard."""
 
-    __slots__ = ("heard_at", "instance", "owes_since", "slowest_s")
+    __slots__ = ("heard_at", "instance", "owes_since", "slow_until", "slowest_s")
 
     def __init__(self, instance: Instance, now: float) -> None:
         self.instance = instance
@@ -83,6 +87,8 @@ class _Exit:
         self.slowest_s = 0.0
         self.owes_since = inf
         """When it was first sent early data, of all that it has not answered and not been heard since."""
+        self.slow_until = -inf
+        """Until when it is given none, for it could not hand it over soon."""
 
 
 class HeardExits:
@@ -109,10 +115,18 @@ class HeardExits:
         if known is not None and known.owes_since == inf:
             known.owes_since = now
 
+    def was_slow(self, exit_: Party, now: float) -> None:
+        """It has given early data back, as its target takes long to be reached."""
+        known = self._exits.get(exit_.id)
+        if known is not None:
+            known.slow_until = now + HEARD_S
+
     def is_there(self, exit_: Party, now: float) -> bool:
-        """Whether this instance was heard of late, and owes no answer for long."""
+        """Whether this instance was heard of late, owes no answer for long, and was not slow."""
         known = self._exits.get(exit_.id)
         if known is None or known.instance != exit_.instance or now >= known.heard_at + HEARD_S:
+            return False
+        if now < known.slow_until:
             return False
         patience_s = min(max(LEAST_PATIENCE_S, 2 * known.slowest_s), MOST_PATIENCE_S)
         return now < known.owes_since + patience_s

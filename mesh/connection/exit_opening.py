@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from mesh.connection import exit_effects as effects
-from mesh.connection.early_data import ANSWER_WAIT_S
+from mesh.connection.early_data import ANSWER_WAIT_S, REACH_PATIENCE_S
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
 from mesh.connection.opening_payloads import (
     MAX_EARLY_BYTES,
@@ -70,6 +70,8 @@ class _Due(enum.IntEnum):
     """When a rejection need not be repeated any more."""
     WORDS = 4
     """When to answer though the target has said nothing."""
+    SLOW = 5
+    """When to give early data back that nobody could be told yet."""
 
 
 _NEVER: Final = never(_Due)
@@ -168,6 +170,8 @@ class ExitOpening:
             return effects.OpenAuthenticated(), self._reject(RejectCode.UNKNOWN_KEY, NO_ENDPOINT, now)
         self.state = advance(self.state, ExitEvent.ASKED)
         self._deadlines[_Due.ENDPOINT] = now + ENDPOINT_TIMEOUT_S
+        if self.early:
+            self._deadlines[_Due.SLOW] = now + REACH_PATIENCE_S
         return effects.OpenAuthenticated(), effects.AskEndpoint(self.key)
 
     def granted(self, now: float) -> effects.ExitEffects:
@@ -216,6 +220,7 @@ class ExitOpening:
         those of :meth:`reached`.
         """
         self.state = advance(self.state, ExitEvent.HANDED_OVER)
+        self._deadlines[_Due.SLOW] = inf
         self._reached = socket_tag, credit
         if len(self.early) >= MAX_EARLY_BYTES or not self.answer_room:
             return self.answered(b"", now)
@@ -238,7 +243,7 @@ class ExitOpening:
         return self._accepted(effects.Accept(self._answer, session, self._credit, early, said), now)
 
     def _accepted(self, accept: effects.Accept, now: float) -> effects.ExitEffects:
-        self._deadlines[_Due.WORDS] = inf
+        self._deadlines[_Due.WORDS] = self._deadlines[_Due.SLOW] = inf
         self._answered_at = now
         self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
         self._deadlines[_Due.END] = now + self._open_timeout_s
@@ -290,6 +295,8 @@ class ExitOpening:
             return (effects.OpeningOver(),)
         if self._deadlines.take(_Due.END, now):
             return self._time_is_up(now)
+        if self._deadlines.take(_Due.SLOW, now):
+            return self.denied(RejectCode.SLOW, "the target takes long to be reached", now)
         wanted: list[effects.ExitEffect] = []
         if self._deadlines.take(_Due.ENDPOINT, now):
             self._deadlines[_Due.ENDPOINT] = now + ENDPOINT_TIMEOUT_S

@@ -17,6 +17,8 @@ class RejectCode(StrEnum):
     UNRESOLVED = "unresolved"
     REFUSED = "refused"
     TIMED_OUT = "timed-out"
+    SLOW = "slow"
+    """The target, or the endpoint, takes its time, and early data waits: others may have it meanwhile."""
     UNREACHABLE = "unreachable"
 
 

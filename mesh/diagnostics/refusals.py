@@ -17,6 +17,7 @@ _SENTENCES: Final = MappingProxyType(
         RejectCode.UNRESOLVED.value: "the target's name has no address there",
         RejectCode.REFUSED.value: "the target refuses connections",
         RejectCode.TIMED_OUT.value: "the target does not answer",
+        RejectCode.SLOW.value: "the target takes long to answer",
         RejectCode.UNREACHABLE.value: "the target cannot be reached from there",
         IngressVerdict.SILENT.value: NOT_OPENED,
         IngressVerdict.RESTARTED.value: "the agent has been started anew meanwhile",

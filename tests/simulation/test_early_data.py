@@ -209,6 +209,31 @@ def test_an_exit_that_refuses_has_handed_nothing_over():
         mesh.finish()
 
 
+def test_a_target_that_hangs_costs_its_clients_half_a_second_and_none_of_them_is_lost():
+    with mesh_world(11) as mesh:
+        two_exits(mesh)
+        mesh.network.cut("hq-1", "hq-1.service")
+        talks = [mesh.converse(Terms(number, 64, 64), start_s=0.2 * number) for number in range(1, 30)]
+        came = mesh.world.now()
+        mesh.run_until(lambda: all(talk.heard.is_over for talk in talks), 60.0)
+        assert all(talk.heard.is_complete for talk in talks)
+        waited = [talk.heard.heard_at - came - 0.2 * number for number, talk in enumerate(talks, 1)]
+        assert max(waited) < 1.0
+        mesh.finish()
+
+
+def test_a_target_that_takes_a_second_to_connect_serves_though_there_is_no_other():
+    with mesh_world(12) as mesh:
+        three_agents(mesh)
+        prepare(mesh)
+        mesh.network.shape("hq", "service", latency_s=0.6)
+        for number in range(1, 4):
+            heard, took_s = converse(mesh, number)
+            assert heard.is_complete
+            assert took_s < (4.0 if number == 1 else 3.0)
+        mesh.finish()
+
+
 def test_an_agent_that_leaves_meanwhile_does_not_send_its_client_elsewhere():
     with mesh_world(10) as mesh:
         two_exits(mesh)

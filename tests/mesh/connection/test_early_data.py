@@ -52,6 +52,16 @@ def test_another_instance_of_it_has_not_been_heard(exits):
     assert not exits.is_there(EXIT, 0.0)
 
 
+def test_an_exit_that_was_slow_to_hand_it_over_gets_none_for_a_while(exits):
+    exits.was_slow(party(2), 1.0)  # of which nothing is known
+    exits.was_slow(EXIT, 1.0)
+    exits.heard(EXIT, 0.1, 1.5)
+    assert not exits.is_there(EXIT, 1.5)
+    exits.heard(EXIT, 0.1, 0.99 + HEARD_S)
+    assert not exits.is_there(EXIT, 0.99 + HEARD_S)
+    assert exits.is_there(EXIT, 1.0 + HEARD_S)
+
+
 def test_an_exit_that_takes_twice_as_long_as_it_did_gets_none_until_it_is_heard(exits):
     exits.asked(EXIT, 1.0)
     exits.asked(EXIT, 1.1)

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.connection.early_data import ANSWER_WAIT_S
+from mesh.connection.early_data import ANSWER_WAIT_S, REACH_PATIENCE_S
 from mesh.connection.exit_effects import (
     Accept,
     AskEndpoint,
@@ -231,6 +231,24 @@ def test_a_client_with_more_to_say_and_an_ingress_without_room_are_answered_at_o
     for frame in (early_open(bytes(MAX_EARLY_BYTES)), early_open(b"hello", credit=0)):
         (accept,) = reaching(frame).handed_over(bytes(8), INITIAL_WINDOW_BYTES, 0.0)
         assert accept.early
+
+
+def test_early_data_that_cannot_be_handed_over_soon_is_given_back_and_what_has_none_waits():
+    for what, code in (("early", RejectCode.SLOW), ("my-api", RejectCode.TIMED_OUT)):
+        exit_ = Exit(what)
+        while not exit_.answers:
+            exit_.now = exit_.opening.deadline()
+            exit_.do(exit_.opening.timeout(exit_.now))
+        assert [effect.code for effect in exit_.done if isinstance(effect, Reject)] == [code]
+        assert exit_.now == (REACH_PATIENCE_S if what == "early" else OPEN_TIMEOUT_S)
+
+
+def test_what_was_handed_over_is_not_given_back():
+    opening = reaching(OPENS["early"])
+    opening.handed_over(bytes(8), INITIAL_WINDOW_BYTES, 0.99 * REACH_PATIENCE_S)
+    (accept,) = opening.timeout(REACH_PATIENCE_S)
+    assert isinstance(accept, Accept)
+    assert not any(isinstance(each, Reject) for each in opening.timeout(2 * REACH_PATIENCE_S))
 
 
 def test_a_target_that_is_told_nothing_takes_no_early_data():
