@@ -33,14 +33,18 @@ class AnsweringEnd(IntroducingEnd[M], Generic[M]):
         if not early or wants_client:  # who connects is said before all else
             self._do(self._opening.reached(tag, credit, now, wants_client=wants_client))
             return
+        is_gone = False
         try:
             self._handed_bytes = socket.send(deque((early,)))
-        except OSError:
-            self._handed_bytes = 0  # a target that is gone is found out by reading
+        except OSError as error:
+            is_gone = not isinstance(error, BlockingIOError)
         self._meters.bytes_received += self._handed_bytes
         self._key_meter.received_bytes += self._handed_bytes
         self._watch_read(True)
         self._do(self._opening.handed_over(tag, credit, now))
+        if is_gone:
+            self._answer_now()
+            self._local_reset([])  # sending has taken the error away: reading would show an end of stream
 
     def _readable_while_opening(self) -> None:
         """The target, which has been told something, answers."""

@@ -1,0 +1,51 @@
+"""What an exit makes of early data when its target does as it likes."""
+
+from typing import Any
+
+import pytest
+
+from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.pair_session import PairSession
+from mesh.connection.short_open import ShortInitiator
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode
+from mesh.connection.stream.control import decode_reset
+from mesh.link.frames import FrameType
+from tests.actors.connections.end_company import EXIT, INGRESS, KEY, settings_of
+from tests.actors.connections.exit_company import Answering
+
+pytestmark = pytest.mark.usefixtures("no_crashes")
+
+OF_INGRESS, OF_EXIT = settings_of(INGRESS).party, settings_of(EXIT).party
+PAIR = PairSession(b"p" * 32, OF_INGRESS.instance, OF_EXIT.instance)
+
+
+class EarlyAsker:
+    """An ingress that has a pair session, and a client that has spoken."""
+
+    def __init__(self) -> None:
+        self.initiator = ShortInitiator(local=OF_INGRESS, remote=OF_EXIT, connection=7, pair=PAIR)
+        self.open = self.initiator.open_frame(OpenRequest(KEY, INITIAL_WINDOW_BYTES, early=b"hello"))
+
+
+@pytest.fixture
+def scene():
+    scene = Answering()
+    scene.pair_keys = PAIR.keys(7)
+    yield scene
+    scene.world.stop()
+
+
+def test_a_target_that_resets_before_it_is_told_anything_has_not_finished(scene):
+    scene.world.network.shape("hq", "target", latency_s=0.001)
+    agent: Any = scene.world.dispatcher("hq")
+    scene.ask(EarlyAsker(), run_s=0.0015)
+    agent.pause()
+    scene.run(0.01)
+    scene.take_target().socket.abort()
+    scene.run(0.01)
+    agent.resume()
+    scene.run(0.1)
+    assert scene.read_answer().accepted
+    assert scene.wire.of(FrameType.FIN) == []
+    (reset,) = scene.wire.of(FrameType.RESET)
+    assert decode_reset(scene.session.open_control(reset)).code is ResetCode.RESET
