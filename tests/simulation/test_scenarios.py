@@ -19,6 +19,7 @@ SCENARIOS = sorted(path for path in (ROOT / "config" / "scenarios").glob("*.yaml
 WANTED = {
     "chain",
     "diamond",
+    "early_data",
     "everything",
     "flapping_link",
     "ha_pair",
