@@ -209,7 +209,7 @@ def turn_of_strays(peer_id: AgentId) -> bytes:
     return b"~" + peer_id
 
 
-def link_frame(frame_type: FrameType, body: bytes) -> Frame:
+def link_frame(frame_type: int, body: bytes) -> Frame:
     """A frame of the link's own: it goes to the peer and no further."""
     return Frame(frame_type, False, NO_AGENT, NO_AGENT, 0, 0, body, 0)
 
