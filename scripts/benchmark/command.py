@@ -181,14 +181,17 @@ def say(text: str) -> None:
 
 def machine() -> dict[str, str]:
     """What the figures were taken on."""
-    model = ""
+    model = congestion_control = ""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    with contextlib.suppress(OSError):
+        congestion_control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     return {
         "processor": model,
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
+        "congestion control": congestion_control,
         "event loop": os.environ.get("MESH_EVENT_LOOP", "uvloop"),
     }
 
