@@ -354,6 +354,10 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
             frames = tuple(frame for frame in frames if frame.type != FrameType.OPEN)
         if self._stream is None or not frames:
             return
+        is_provisional = self._opening.state is ExitState.ACCEPTED
+        if is_provisional and len(frames) > 1 and frames[-1].type == FrameType.RESET:
+            self._segments_arrived(frames[:-1], via)  # which confirm, as a RESET does not
+            frames = frames[-1:]
         stream = self._stream
         self._apply(stream.receive(frames, self.now()))
         if stream.forged_frames:

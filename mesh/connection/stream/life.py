@@ -47,6 +47,7 @@ class StreamLife:
         "_farewell",
         "_final_number",
         "_liveness",
+        "_owes_sign",
         "_progress",
         "_receiver",
         "_rekey_at",
@@ -113,6 +114,8 @@ class StreamLife:
         self._final_number = 0
         self._farewell: tuple[Frame, ...] = ()
         """The own FIN, if it is what the other end repeats its own for."""
+        self._owes_sign = False
+        """The exit may not know yet that it was chosen, of which a RESET tells nothing."""
         self.forged_frames = 0
         """Frames dropped because they did not authenticate."""
 
@@ -144,6 +147,7 @@ class StreamLife:
         acknowledgement of the answer, or by a question if there was no answer.
         """
         effects = Effects()
+        self._owes_sign = True
         if taken_bytes:
             self._sender.carried(taken_bytes, now)
         if answer:
@@ -160,6 +164,8 @@ class StreamLife:
         if self._state is State.DONE:
             self._aborted = self._aborted or not self.finished
         elif self._state is not State.RESETTING:
+            if self._owes_sign and self._state in ACTIVE and not self._acknowledger.said_number:
+                effects.frames.append(self._acknowledgement(FrameType.ACK, now))
             self._abort(code, now, effects)
         return self._concluded(effects)
 

@@ -7,7 +7,7 @@ import pytest
 from mesh.connection.opening_payloads import OpenRequest
 from mesh.connection.pair_session import PairSession
 from mesh.connection.short_open import ShortInitiator
-from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode
+from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, Stream, StreamBudget
 from mesh.connection.stream.control import decode_reset
 from mesh.link.frames import FrameType
 from tests.actors.connections.end_company import EXIT, INGRESS, KEY, settings_of
@@ -33,6 +33,25 @@ def scene():
     scene.pair_keys = PAIR.keys(7)
     yield scene
     scene.world.stop()
+
+
+def test_an_ingress_whose_client_resets_as_soon_as_it_is_answered_has_been_served(scene):
+    scene.ask(EarlyAsker())
+    scene.take_target().send(b"world")
+    scene.run(0.1)
+    scene.read_answer()
+    ingress = Stream(
+        session=scene.session,
+        send_credit=65_536,
+        budget=StreamBudget(2**20),
+        reroute_timeout_s=30.0,
+        idle_probe_s=15.0,
+        terms=scene.settings.terms,
+        opened_at=scene.world.now(),
+    )
+    ingress.accepted(5, b"", scene.world.now())
+    scene.tell(*ingress.reset(ResetCode.RESET, scene.world.now()).frames)
+    assert scene.pending.settled_as[:1] == [True]
 
 
 def test_a_target_that_resets_before_it_is_told_anything_has_not_finished(scene):

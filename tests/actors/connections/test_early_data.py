@@ -165,6 +165,18 @@ def test_a_client_that_is_reset_meanwhile_is_declined(spoken):
     assert decode_reset(session.open_control(reset)).code is ResetCode.CANCELLED
 
 
+@pytest.mark.parametrize("early", [b"", b"world"])
+def test_an_exit_hears_that_it_was_chosen_before_a_client_that_resets_at_once_is_gone(spoken, early):
+    scene = spoken()
+    session = answer(scene, took_early=True, early=early)
+    scene.client.socket.abort()
+    scene.run(2.0)
+    ack, reset = scene.exits[0].wire.of(FrameType.ACK, FrameType.PROBE, FrameType.RESET)[:2]
+    session.open_control(ack)
+    assert decode_reset(session.open_control(reset)).code is ResetCode.RESET
+    assert (ack.type, reset.type) == (FrameType.ACK, FrameType.RESET)
+
+
 def test_nobody_is_asked_for_a_client_that_is_reset_before_it_says_anything(opening):
     scene = opening()
     scene.client.socket.abort()
