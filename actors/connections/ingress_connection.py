@@ -85,6 +85,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         meters: Meters,
     ) -> None:
         super().__init__(dispatcher, table=table, settings=settings, meters=meters, key=key)
+        self._has_spoken = True  # clients wait for an answer: their first words are seldom their last
         self._prepare_for = prepare_for
         self._listener = listener
         self._hear_nobody()

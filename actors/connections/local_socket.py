@@ -68,7 +68,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         self._at_end = False
         """The local socket has sent its end of stream."""
         self._has_spoken = False
-        """The local socket has sent something, or its end."""
+        """The local socket has sent something, or its end; or it is not one that soon ends after that."""
         self._reading = False
         self._writing = False
         self._break = Break.NONE
@@ -106,7 +106,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
             drop_sent(waiting, sent)
         if not waiting:
             self._waiting = None
-            if self._peer_finished:
+            if self._peer_finished and not self._at_end:  # else it is closed in this turn
                 self._socket.shutdown_write()
         self._meters.bytes_received += taken
         self._key_meter.received_bytes += taken

@@ -109,7 +109,7 @@ def test_a_client_that_asks_and_finishes_is_answered_by_one_frame_and_acknowledg
     assert (bytes(ends.client.received), ends.client.end) == (ANSWER, "EOF")
     assert (bytes(ends.target.received), ends.target.end) == (QUESTION, "EOF")
     assert ends.is_over
-    assert types(ends.to_exit) == [OPEN, FIN, ACK]
+    assert types(ends.to_exit) == [OPEN, DATA, FIN, ACK]
     assert types(ends.to_ingress) == [ACCEPT, FIN]
 
 

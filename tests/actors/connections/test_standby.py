@@ -230,8 +230,7 @@ def test_a_client_that_finishes_before_the_connection_is_open_is_still_served(sc
     one.client.socket.shutdown_write()
     one.run(3.0)
     session = one.exits[0].answer()
-    fin = one.exits[0].wire.frames[-1]
-    assert (fin.type, session.open_segment(fin)[13:]) == (FrameType.FIN, b"question")
+    assert [f.type for f in one.exits[0].wire.frames[-2:]] == [FrameType.DATA, FrameType.FIN]
     one.exits[0].send(session.seal_segment(FrameType.DATA, 0, b"answer"))
     one.run(0.1)
     assert bytes(one.client.received) == b"answer"
