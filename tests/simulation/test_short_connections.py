@@ -1,14 +1,20 @@
 """What short connections through three agents cost the one in the middle, and what they survive."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
+from actors.runtime.actor import Actor
+from actors.runtime.seam import SocketOptions
+from mesh.addresses import TcpAddress
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
-from scripts.simulation.conversation import Manner, Terms
+from scripts.simulation.conversation import HEADER, Manner, Pace, Terms
 from scripts.simulation.meddling import MeddlingLink
-from tests.simulation.mesh_world import mesh_world, three_agents
+from tests.actors.company import start
+from tests.simulation.mesh_world import LISTEN_PORT, mesh_world, three_agents
+
+IN, OUT = False, True
 
 
 class CountingLink(MeddlingLink):
@@ -29,12 +35,79 @@ class CountingLink(MeddlingLink):
         super()._pass_on(destination, kept)
 
 
+class Asker(Actor[Any]):
+    """A client that asks, and closes once it is answered."""
+
+    def __init__(self, dispatcher: Any, terms: Terms) -> None:
+        super().__init__(dispatcher)
+        self.terms = terms
+        self.heard = b""
+
+    def on_start(self) -> None:
+        self.dispatcher.connect(self.ref, TcpAddress("branch", LISTEN_PORT), 1, SocketOptions())
+
+    def on_receive(self, message: Any) -> None:
+        socket = self.own(message.socket)
+        socket.send([self.terms.request])
+        socket.watch_read(True)
+
+    def on_readable(self, socket: Any) -> None:
+        buffer = self.dispatcher.read_buffer
+        self.heard += bytes(buffer[: socket.recv_into(buffer)])
+        if len(self.heard) >= self.terms.down:
+            socket.close()
+            self.disown(socket)
+
+
+def shorten(mesh):
+    for one, other in (("branch", "relay"), ("relay", "hq"), ("client", "branch"), ("hq", "service")):
+        mesh.network.shape(one, other, latency_s=0.0001)
+
+
+def test_a_question_its_answer_and_both_ends_are_four_frames():
+    with mesh_world(1, {"relay": CountingLink}) as mesh:
+        shorten(mesh)
+        CountingLink.passed, CountingLink.lost = [], []
+        three_agents(mesh)
+        frames = []
+        for number in range(3):  # only the first needs a handshake of the two agents
+            terms = Terms(number, up=64 - HEADER.size, down=64)
+            asker = start(mesh.world, Asker, terms, host="client")
+            CountingLink.passed.clear()
+            mesh.run(1.0)
+            assert asker.heard == terms.answer
+            frames.append(list(CountingLink.passed))
+        for passed in frames[1:]:
+            assert passed == [
+                (FrameType.OPEN, IN), (FrameType.ACCEPT, OUT), (FrameType.FIN, IN), (FrameType.FIN, OUT)
+            ]  # fmt: skip
+        assert len(frames[0]) == 6
+        mesh.assert_nothing_left()
+
+
+def test_a_target_that_closes_with_its_answer_costs_no_more():
+    with mesh_world(1, {"relay": CountingLink}) as mesh:
+        shorten(mesh)
+        CountingLink.passed, CountingLink.lost = [], []
+        three_agents(mesh)
+        for number in range(2):
+            CountingLink.passed.clear()
+            terms = Terms(number, up=64 - HEADER.size, down=64, manner=Manner.FINISH_FIRST)
+            mesh.converse(terms, Pace(finishes=False))
+            mesh.run_until_said(20.0)
+            mesh.run(1.0)
+        mesh.assert_all_complete()
+        assert CountingLink.passed == [
+            (FrameType.OPEN, IN), (FrameType.ACCEPT, OUT), (FrameType.FIN, OUT), (FrameType.FIN, IN)
+        ]  # fmt: skip
+        mesh.finish()
+
+
 def converse(lost, after_s=1.0):
     """A client that asks, finishes, and hears an end of stream; what the relay passed on."""
     CountingLink.passed, CountingLink.lost = [], list(lost)
     with mesh_world(1, {"relay": CountingLink}) as mesh:
-        for one, other in (("branch", "relay"), ("relay", "hq"), ("client", "branch"), ("hq", "service")):
-            mesh.network.shape(one, other, latency_s=0.001)
+        shorten(mesh)
         three_agents(mesh)
         mesh.converse(Terms(1, manner=Manner.SILENT))
         mesh.run_until_said(20.0)
@@ -43,9 +116,6 @@ def converse(lost, after_s=1.0):
         mesh.finish()
         assert not CountingLink.lost
         return CountingLink.passed
-
-
-IN, OUT = False, True
 
 
 def test_each_frame_crosses_the_relay_once():

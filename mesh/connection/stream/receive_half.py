@@ -28,6 +28,7 @@ class ReceiveHalf:
 
     __slots__ = (
         "_budget",
+        "_carried_bytes",
         "_early_bytes",
         "_final_number",
         "_floor",
@@ -70,6 +71,8 @@ class ReceiveHalf:
         """Every segment below has arrived."""
         self.received_bytes = self.taken_bytes = 0
         """Bytes handed out in order; and of these, those the local socket has taken."""
+        self._carried_bytes = 0
+        """Bytes that came with the opening: they say nothing of what the path carries in a round."""
         self.pending_bytes = 0
         """Bytes handed out since the last acknowledgement."""
         self.arrived_at = -inf
@@ -140,6 +143,7 @@ class ReceiveHalf:
     def carried(self, plaintext: bytes, now: float, delivered: list[bytes]) -> None:
         """The first segment has come in another frame."""
         self.arrived_at = now
+        self._carried_bytes = len(plaintext)
         self._take(plaintext, delivered, is_fin=False)
 
     def _judge(self, number: int, size: int, *, is_fin: bool) -> None:
@@ -189,13 +193,14 @@ class ReceiveHalf:
         window = self._window
         if self.taken_bytes < self.received_bytes:
             window.hindered(self.received_bytes, now)
-        window.update(
-            self.received_bytes,
-            now,
-            self._rtt.minimum_s,
-            budget.share_bytes,
-            in_company=budget.in_company(self, now),
-        )
+        if self.received_bytes > self._carried_bytes:
+            window.update(
+                self.received_bytes,
+                now,
+                self._rtt.minimum_s,
+                budget.share_bytes,
+                in_company=budget.in_company(self, now),
+            )
         new_credit = self.taken_bytes + window.size_bytes - self.credit
         return new_credit >= window.ack_bytes and not self.finished
 

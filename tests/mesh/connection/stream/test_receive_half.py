@@ -202,3 +202,17 @@ def test_a_bulk_receiver_asks_for_the_round_trip_time_now_and_then():
     acknowledger.echo_arrived(probe + 3, NOW + 1.2)
     assert bulk(NOW + 1.1 + PROBE_EVERY_S)[0] is FrameType.ACK
     assert bulk(NOW + 1.3 + PROBE_EVERY_S)[0] is FrameType.PROBE  # paths change
+
+
+def test_bytes_that_came_with_the_opening_do_not_widen_the_window():
+    wide = {}
+    for carried in (0, 1024):
+        receiving = Receiving()
+        if carried:
+            receiving.half.carried(bytes(carried), NOW, receiving.delivered)
+            receiving.half.taken(carried, NOW)
+        for number in range(bool(carried), 4):
+            receiving.arrive(receiving.peer.seal_segment(DATA, number, bytes(16_000)))
+            receiving.half.taken(16_000, NOW)
+            wide[carried, receiving.half.next_number - bool(carried)] = receiving.half._window.size_bytes
+    assert all(wide[1024, number] == wide[0, number] for number in (1, 2, 3))
