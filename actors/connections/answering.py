@@ -1,9 +1,11 @@
 """The exit end of a connection, as far as it hands early data over and gives the target time to answer it."""
 
+import errno
 from collections import deque
 from typing import Generic, TypeVar
 
 from actors.connections.introducing import IntroducingEnd
+from actors.connections.local_socket import Break
 from actors.runtime.seam import StreamSocket
 from mesh.connection import exit_effects as effects
 from mesh.connection.exit_opening import ExitOpening
@@ -33,18 +35,20 @@ class AnsweringEnd(IntroducingEnd[M], Generic[M]):
         if not early or wants_client:  # who connects is said before all else
             self._do(self._opening.reached(tag, credit, now, wants_client=wants_client))
             return
-        is_gone = False
         try:
             self._handed_bytes = socket.send(deque((early,)))
+        except BlockingIOError:
+            pass
         except OSError as error:
-            is_gone = not isinstance(error, BlockingIOError)
+            # A target may answer and reset at once. What it has said is read out, then its reset passed on.
+            self._break = Break.HIDDEN if error.errno == errno.ECONNRESET else Break.SHOWN
         self._meters.bytes_received += self._handed_bytes
         self._key_meter.received_bytes += self._handed_bytes
         self._watch_read(True)
         self._do(self._opening.handed_over(tag, credit, now))
-        if is_gone:
+        if self._break is not Break.NONE:
             self._answer_now()
-            self._local_reset([])  # sending has taken the error away: reading would show an end of stream
+            self._broke(self._break)
 
     def _readable_while_opening(self) -> None:
         """The target, which has been told something, answers."""
@@ -61,6 +65,7 @@ class AnsweringEnd(IntroducingEnd[M], Generic[M]):
             self._answer_now()
             self._local_reset([])  # reading has taken the error away
             return
+        self._has_spoken = True
         self._meters.bytes_sent += count
         self._key_meter.sent_bytes += count
         self._do(self._opening.answered(bytes(buffer[:count]), self.now()))

@@ -54,17 +54,24 @@ def test_an_ingress_whose_client_resets_as_soon_as_it_is_answered_has_been_serve
     assert scene.pending.settled_as[:1] == [True]
 
 
-def test_a_target_that_resets_before_it_is_told_anything_has_not_finished(scene):
+@pytest.mark.parametrize("said", [b"", b"go away"])
+def test_a_target_that_resets_before_it_is_told_anything_has_not_finished(scene, said):
     scene.world.network.shape("hq", "target", latency_s=0.001)
     agent: Any = scene.world.dispatcher("hq")
     scene.ask(EarlyAsker(), run_s=0.0015)
     agent.pause()
     scene.run(0.01)
-    scene.take_target().socket.abort()
+    target = scene.take_target()
+    if said:
+        target.send(said)
+        scene.run(0.01)
+    target.socket.abort()
     scene.run(0.01)
     agent.resume()
     scene.run(0.1)
     assert scene.read_answer().accepted
+    segments = scene.wire.of(FrameType.DATA)
+    assert [scene.session.open_segment(frame) for frame in segments] == ([said] if said else [])
     assert scene.wire.of(FrameType.FIN) == []
     (reset,) = scene.wire.of(FrameType.RESET)
     assert decode_reset(scene.session.open_control(reset)).code is ResetCode.RESET
