@@ -96,6 +96,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("what", PLANTED)
 def test_what_a_bug_leaves_is_found(what, monkeypatch):
     with mesh_world(1) as mesh:

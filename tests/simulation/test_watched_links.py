@@ -41,6 +41,7 @@ def seen(monkeypatch: Any) -> list[tuple[int, bytes]]:
     return WatchedWriter.seen
 
 
+@pytest.mark.interpreted
 def test_what_opens_a_connection_has_one_size_and_is_another_on_each_link(seen):
     with mesh_world(1) as mesh:
         mesh.plan("branch", peers=["relay"], listeners=KEYS)
