@@ -8,7 +8,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {
     "format_commands": "Click",
     "list_commands": "Click",
-    "on_start": "Pykka",
     "on_head": "Falcon",
     "process_request": "Falcon",
     "process_resource": "Falcon",
@@ -18,6 +17,7 @@ FRAMEWORKS = {
     "new_identity": "a Click command",
     "show_authority": "a Click command",
     "show_identity": "a Click command",
+    "actor_ref": "Pykka",
     "emit": "logging",
     "filter": "logging",
     "handle_read": "Waitress",
