@@ -19,7 +19,8 @@ MAX_SAID: Final = 16
 """How often each is said: the other end asks 12 times in 30 s if nothing gets through. Nothing vouches for
 who asks, so it must not cost much to be asked by others."""
 
-_ASKING: Final = (FrameType.DATA, FrameType.FIN, FrameType.PROBE)
+_ASKING: Final = (FrameType.DATA, FrameType.FIN, FrameType.PROBE, FrameType.ACCEPT)
+"""An exit that has not heard that it was chosen repeats its ACCEPT."""
 
 K = TypeVar("K")
 
@@ -30,9 +31,6 @@ class Farewells(Generic[K]):
     def __init__(self) -> None:
         self._kept: dict[K, tuple[tuple[Frame, ...], float, int]] = {}
         """Frames, until when they are kept, and how often they may still be said."""
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
     def keep(self, key: K, frames: tuple[Frame, ...], now: float) -> None:
         """The connection ``key`` has ended here, and has said ``frames`` last."""

@@ -124,6 +124,22 @@ def test_each_frame_crosses_the_relay_once():
     assert passed[2:] == [(FrameType.DATA, IN), (FrameType.FIN, IN), (FrameType.FIN, OUT)]
 
 
+def test_an_exit_that_misses_the_only_frame_of_its_ingress_asks_for_it():
+    with mesh_world(1, {"relay": CountingLink}) as mesh:
+        shorten(mesh)
+        CountingLink.passed, CountingLink.lost = [], []
+        three_agents(mesh)
+        for number in range(2):
+            CountingLink.lost[:] = [(FrameType.FIN, IN)] * number
+            terms = Terms(number, up=64 - HEADER.size, down=64, manner=Manner.FINISH_FIRST)
+            mesh.converse(terms, Pace(finishes=False))
+            mesh.run_until_said(20.0)
+            mesh.run(1.0)
+        mesh.assert_all_complete()
+        assert not CountingLink.lost
+        mesh.finish()
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_an_end_whose_farewell_is_lost_asks_for_it(times):
     passed = converse([(FrameType.FIN, OUT)] * times, after_s=3.0)

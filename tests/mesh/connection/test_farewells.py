@@ -19,7 +19,7 @@ def frame(kind, number=0):
 FAREWELL = (frame(FrameType.FIN),)
 
 
-@pytest.mark.parametrize("kind", [FrameType.DATA, FrameType.FIN, FrameType.PROBE])
+@pytest.mark.parametrize("kind", [FrameType.DATA, FrameType.FIN, FrameType.PROBE, FrameType.ACCEPT])
 def test_whoever_asks_on_is_answered_a_few_times(kind):
     farewells = Farewells()
     farewells.keep("a", FAREWELL, NOW)
