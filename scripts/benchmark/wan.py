@@ -28,6 +28,10 @@ NETEM_PACKETS: Final = 100_000
 """That netem holds, those on their way included: more than a round trip's worth of any network here."""
 
 FORWARDING: Final = "/proc/sys/net/ipv4/ip_forward"
+CHOSEN_PORTS: Final = "/proc/sys/net/ipv4/ip_local_port_range"
+OTHER_PORTS: Final = "10000 30000"
+"""That a host's kernel chooses from: none that this one chooses, which agents and relays there are told."""
+
 TUN: Final = Path("/dev/net/tun")
 QUEUE_PACKETS: Final = 10_000
 """That an interface holds for the process that carries them."""
@@ -81,6 +85,7 @@ def places(network: Network, *, by_kernel: bool) -> Iterator[tuple[Place, ...]]:
             command(["ip", "netns", "add", name])
             stack.callback(command, ["ip", "netns", "delete", name])
             command(["ip", "-n", name, "link", "set", "lo", "up"])
+            command(_inside(name, f"echo {OTHER_PORTS} > {CHOSEN_PORTS}"))
         addresses = ["127.0.0.1"]
         for number, (left, right) in enumerate(itertools.pairwise(names)):
             devices = [f"b{os.getpid()}-{number}{side}" for side in "lr"]
@@ -116,7 +121,7 @@ def places(network: Network, *, by_kernel: bool) -> Iterator[tuple[Place, ...]]:
 def _lead_through(names: Sequence[str]) -> None:
     """Let packets go from the first host to the last over the one between."""
     first, between, last = names
-    command(["ip", "netns", "exec", between, "sh", "-c", f"echo 1 > {FORWARDING}"])
+    command(_inside(between, f"echo 1 > {FORWARDING}"))
     command(["ip", "-n", first, "route", "add", "10.77.1.0/24", "via", "10.77.0.2"])
     command(["ip", "-n", last, "route", "add", "10.77.0.0/24", "via", "10.77.1.1"])
 
@@ -193,6 +198,10 @@ def _sample(name: str, way: Way, short: str, samples: Samples) -> None:
             options = ["--up"] if direction == "up" else []
             done = client(way, "bulk", *options, "--bytes", str(network.byte_count))
             keep[f"{short}_{direction}"] = done["byte_count"] / done["seconds"] / 1e6
+
+
+def _inside(name: str, line: str) -> list[str]:
+    return ["ip", "netns", "exec", name, "sh", "-c", line]
 
 
 def _namespace(name: str) -> str:
