@@ -197,7 +197,8 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         now = self.now()
         self._alarm.arm(now + FIRST_LOOK_S, now)
         said, listens_s = b"", 0.0
-        if not self._speaks_socks:  # such a client speaks once it has been answered
+        # A client of SOCKS speaks once it has been answered; one that an exit calls its own is for others.
+        if not self._speaks_socks and not said_by:
             said, listens_s = self._first_words(self._socket, clients, candidates[0])
         self._do(self._opening.client_came(candidates, now, said=said, listens_s=listens_s))
         if self._is_gone:

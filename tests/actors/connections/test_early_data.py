@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from actors.connections.first_words import HearingEnd
 from mesh.connection.early_data import FIRST_PASSED, MOST_WAIT_S, HeardExits
+from mesh.connection.loops import LoopWatch
 from mesh.connection.opening_payloads import OpenReply, OpenRequest
 from mesh.connection.pair_session import PairSession
 from mesh.connection.pair_sessions import PairLimits, PairSessions
@@ -154,6 +156,16 @@ def test_an_exit_that_was_not_heard_of_late_gets_none_and_others_are_asked_besid
     scene.run(1.0)
     assert asked(scene.exits[0])[0].early == b""
     assert len(scene.exits[1].opens) >= 1
+
+
+def test_an_exit_that_calls_the_client_its_own_gets_nothing_of_it_and_another_serves(opening, monkeypatch):
+    monkeypatch.setattr(LoopWatch, "client_came", lambda *_: (EXIT.id,))
+    monkeypatch.setattr(HearingEnd, "_first_words", lambda *_: (b"hello", 0.0))
+    scene = opening(OTHER_EXIT)
+    assert len(scene.exits[1].opens) == 1
+    assert scene.exits[1].answer() is not None
+    scene.run(0.01)
+    assert scene.client.end == ""
 
 
 def test_a_client_that_is_reset_meanwhile_is_declined(spoken):
