@@ -32,12 +32,12 @@ def opening():
     """An ingress whose client has come; it has a pair session with the first exit, which it has heard."""
     made = []
 
-    def make(*others: Any, is_heard: bool = True) -> Opening:
+    def make(*others: Any, is_heard: bool = True, **settings: Any) -> Opening:
         pairs, heard = PairSessions(PairLimits()), HeardExits()
         pairs.of_ingress.agreed(OF_EXIT, PAIR, 0.0)
         if is_heard:
             heard.heard(OF_EXIT, 0.01, 0.0)
-        made.append(Opening(EXIT, *others, rtt_step=RTT_STEP, pairs=pairs, heard=heard))
+        made.append(Opening(EXIT, *others, rtt_step=RTT_STEP, pairs=pairs, heard=heard, **settings))
         return made[-1]
 
     yield make
@@ -161,7 +161,9 @@ def test_an_exit_that_was_not_heard_of_late_gets_none_and_others_are_asked_besid
 def test_an_exit_that_calls_the_client_its_own_gets_nothing_of_it_and_another_serves(opening, monkeypatch):
     monkeypatch.setattr(LoopWatch, "client_came", lambda *_: (EXIT.id,))
     monkeypatch.setattr(HearingEnd, "_first_words", lambda *_: (b"hello", 0.0))
-    scene = opening(OTHER_EXIT)
+    scene = opening(OTHER_EXIT, stands_by=True)
+    scene.serve(*scene.parties)
+    scene.run(0.01)
     assert len(scene.exits[1].opens) == 1
     assert scene.exits[1].answer() is not None
     scene.run(0.01)
