@@ -32,8 +32,11 @@ REACH_PATIENCE_S: Final = 0.5
 """How long early data waits at an exit for its target to be reached, before the exit says that it still has
 it: as long as an ingress waits that has given none away, and may ask others (``HEDGE_AFTER_S``)."""
 
-HEARD_S: Final = 10.0
+HEARD_S: Final = 1.0
 """An exit of which nothing was heard for so long gets no early data."""
+
+SLOW_S: Final = 10.0
+"""Nor does one for so long that could not hand it over soon."""
 
 LEAST_PATIENCE_S: Final = 0.03
 MOST_PATIENCE_S: Final = 0.5
@@ -119,7 +122,7 @@ class HeardExits:
         """It has given early data back, as its target takes long to be reached."""
         known = self._exits.get(exit_.id)
         if known is not None:
-            known.slow_until = now + HEARD_S
+            known.slow_until = now + SLOW_S
 
     def is_there(self, exit_: Party, now: float) -> bool:
         """Whether this instance was heard of late, owes no answer for long, and was not slow."""

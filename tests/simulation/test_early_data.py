@@ -34,7 +34,7 @@ def prepare(mesh):
     """Let the agents agree on a pair session."""
     heard, _ = converse(mesh, 0)
     assert heard.is_complete
-    mesh.run(1.0)
+    mesh.run(HEARD_S / 2)
 
 
 def chain(mesh, **listener):

@@ -12,6 +12,7 @@ from mesh.connection.early_data import (
     MOST_PASSED,
     MOST_PATIENCE_S,
     MOST_WAIT_S,
+    SLOW_S,
     HeardExits,
     SpeakingHabit,
     first_words_wait_s,
@@ -57,21 +58,21 @@ def test_an_exit_that_was_slow_to_hand_it_over_gets_none_for_a_while(exits):
     exits.was_slow(EXIT, 1.0)
     exits.heard(EXIT, 0.1, 1.5)
     assert not exits.is_there(EXIT, 1.5)
-    exits.heard(EXIT, 0.1, 0.99 + HEARD_S)
-    assert not exits.is_there(EXIT, 0.99 + HEARD_S)
-    assert exits.is_there(EXIT, 1.0 + HEARD_S)
+    exits.heard(EXIT, 0.1, 0.99 + SLOW_S)
+    assert not exits.is_there(EXIT, 0.99 + SLOW_S)
+    assert exits.is_there(EXIT, 1.0 + SLOW_S)
 
 
 def test_an_exit_that_takes_twice_as_long_as_it_did_gets_none_until_it_is_heard(exits):
-    exits.asked(EXIT, 1.0)
-    exits.asked(EXIT, 1.1)
-    assert exits.is_there(EXIT, 1.19)
-    assert not exits.is_there(EXIT, 1.21)
-    exits.heard(EXIT, 0.3, 1.3)
-    assert exits.is_there(EXIT, 2.0)
-    exits.asked(EXIT, 2.0)
-    assert exits.is_there(EXIT, 2.49), "it may be that slow"
-    assert not exits.is_there(EXIT, 2.0 + MOST_PATIENCE_S)
+    exits.asked(EXIT, 0.1)
+    exits.asked(EXIT, 0.2)
+    assert exits.is_there(EXIT, 0.29)
+    assert not exits.is_there(EXIT, 0.31)
+    exits.heard(EXIT, 0.3, 0.4)
+    assert exits.is_there(EXIT, 0.5)
+    exits.asked(EXIT, 0.5)
+    assert exits.is_there(EXIT, 0.99), "it may be that slow"
+    assert not exits.is_there(EXIT, 0.5 + MOST_PATIENCE_S)
 
 
 def test_the_slowest_answer_fades(exits):
