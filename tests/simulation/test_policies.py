@@ -24,6 +24,7 @@ def test_nothing_forbidden_is_carried_and_what_is_allowed_works(seed):
     assert not outcome.broken, "\n".join([outcome.broken, *outcome.story, again])
 
 
+@pytest.mark.interpreted
 def test_an_exit_that_judges_no_open_connection_anew_is_found_out():
     with mock.patch.object(RemoteCertificates, "_tell_rights"):
         broken = [run(Order(str(SCENARIO), seed)).broken for seed in range(2)]

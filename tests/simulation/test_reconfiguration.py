@@ -83,6 +83,7 @@ def test_a_change_that_is_not_made_would_be_seen(monkeypatch):
     assert run(Order(SCENARIO, 1)).broken
 
 
+@pytest.mark.interpreted
 def test_a_link_that_is_closed_before_there_is_another_would_be_seen(monkeypatch):
     monkeypatch.setattr(Link, "retire", Link.close)
     chain = str(SCENARIOS / "reconfiguration_chain.yaml")

@@ -121,6 +121,7 @@ def turn_candidates_round(monkeypatch):
     monkeypatch.setattr(CandidatePool, "update", lambda self, offers, now: update(self, offers[::-1], now))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -316,6 +317,7 @@ def test_what_cannot_be_run_is_said_in_a_line(arguments, text, capsys):
     assert said.count("\n") == 1
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     ("scenario", "seed", "plant", "found"),
     [
