@@ -297,7 +297,7 @@ class CandidateTrials:
         """Somebody has refused, so others may be asked who could not be beside that one."""
         for attempt in tuple(self._attempts.values()):
             if attempt.has_path and attempt.is_wanted and not attempt.is_asked:
-                self._send_open(attempt, now)
+                self._begin(attempt, now)
         self._try_next(now)
 
     def _lost_with(self, attempt: OpenAttempt, code: str, why: str) -> None:
@@ -322,7 +322,7 @@ class CandidateTrials:
         if now >= attempt.repeat_at:
             attempt.repeats += 1
             attempt.repeat_at = now + repeat_delay_s(attempt.repeats)
-            if attempt.has_path:
+            if attempt.has_path and attempt.is_asked:  # one that is held back is silent for that alone
                 if attempt.repeats == REPEATS_TO_DOUBT:
                     attempt.initiator.insist()
                 self._send_open(attempt, now, again=True)

@@ -15,6 +15,7 @@ from mesh.connection.ingress_effects import (
     FindCandidates,
     ForgetExit,
     OpeningEnded,
+    PathDoubted,
     RegisterExit,
     SendOpen,
 )
@@ -26,6 +27,7 @@ from mesh.connection.opening_payloads import OpenReply
 from mesh.connection.pair_session import PairSession
 from mesh.connection.party import Party
 from mesh.connection.reject_codes import IngressVerdict
+from mesh.connection.repeating import FIRST_REPEAT_S
 from mesh.connection.session_handshake import FULL_OPEN, SessionInitiator, SessionResponder
 from mesh.connection.short_open import SHORT_OPEN, ShortInitiator, ShortResponder
 from mesh.connection.stream import INITIAL_WINDOW_BYTES
@@ -131,6 +133,8 @@ class Ingress:
                     assert set(self.holding) <= {number}, "bytes of the client may be with another target"
                     early = self.holding.get(number, b"")
                     assert (taken, early[:taken] + unsent) in ((0, self.said), (len(early), self.said))
+                case PathDoubted(number=number):
+                    assert number in self.asked_at, "nothing was sent that could have been lost"
                 case FindCandidates():
                     self.looks += 1
 
@@ -267,3 +271,24 @@ def test_one_exit_at_the_most_and_no_number_left_behind(data, ahead, paired, ste
     assert bool(chosen) == (opening.state is IngressState.OPEN)
     assert ingress.count(CandidateServed) == len(chosen) + ingress.count(ExitDeclined)
     ingress.registering.clear()
+
+
+def test_one_that_waits_for_another_with_early_data_is_begun_with_when_its_turn_comes():
+    ingress = Ingress()
+    ingress.pairs = {offer.party: PAIR for offer in OFFERS}
+    opening = ingress.opening
+    ingress.said = b"hello"
+    ingress.do(opening.client_came(OFFERS[:2], ingress.now, said=ingress.said))
+    [first] = ingress.registering
+    ingress.do(opening.registered(*first, ingress.now, has_path=False))
+    second = ingress.registering[-1]
+    ingress.do(opening.path_changed(first[0], ingress.now, has_path=True))
+    ingress.do(opening.registered(*second, ingress.now, has_path=True))
+    while ingress.now < 3.0:
+        ingress.now = opening.deadline()
+        ingress.do(opening.timeout(ingress.now))
+    assert set(ingress.asked) == {first[1]}
+    assert ingress.count(PathDoubted) == 1
+    ingress.answer(first[1], "refused", SHORT_OPEN)
+    assert set(ingress.asked) == {first[1], second[1]}
+    assert opening.deadline() == ingress.now + FIRST_REPEAT_S
