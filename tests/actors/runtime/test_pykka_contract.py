@@ -192,6 +192,13 @@ def test_the_registry_knows_an_actor_while_it_lives(flavour: Flavour):
     assert pykka.ActorRegistry.get_by_urn(ref.actor_urn) is None
 
 
+def test_an_actor_is_one_of_pykkas(flavour: Flavour):
+    ref = flavour.start()
+    assert issubclass(ref.actor_class, pykka.Actor)
+    assert ref.ask(lambda probe: isinstance(probe, pykka.Actor), timeout=LIMIT_S)
+    assert pykka.ActorRegistry.get_by_class(pykka.Actor) == [ref]
+
+
 def test_stop_all_goes_from_the_last_started_to_the_first(flavour: Flavour):
     refs = [flavour.start() for _ in range(5)]
     order: queue.SimpleQueue[int] = queue.SimpleQueue()
