@@ -1,4 +1,4 @@
-"""Compiles the pure core ahead of time where ``MESH_COMPILED=1`` asks for it; else does nothing.
+"""Compiles the core and busy actors ahead of time where ``MESH_COMPILED=1`` asks for it; else does nothing.
 
     MESH_COMPILED=1 pip install .
 

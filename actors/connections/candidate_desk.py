@@ -2,8 +2,8 @@
 
 It ranks the exits, believes or ignores their offers, remembers who failed, and hands each client to an
 ingress connection. Where one client has been served another is to come: a connection is started ahead for it,
-and stands by with an OPEN for the candidate whose turn it is. A client for whom another one is to be tried by
-then, or who comes together with others, gets a connection that is started for it.
+and stands by for the candidate whose turn it is. A client for whom another one is to be tried by then, or who
+comes together with others, gets a connection that is started for it.
 """
 
 from collections.abc import Callable, Sequence

@@ -3,8 +3,8 @@
 The first to accept is chosen, the others are declined. Whom to try, and for how long, is the subject of
 ``candidate_trials.py``.
 
-An opening may begin before its client comes. It then stands by with its number and its OPEN for one
-candidate, and sends nothing.
+An opening may begin before its client comes. It then stands by with its number for one candidate, and with
+its OPEN if that takes a handshake, and sends nothing.
 """
 
 from collections.abc import Sequence
