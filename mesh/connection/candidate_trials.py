@@ -4,8 +4,8 @@ The first candidate is sent an OPEN. One that rejects, or that no path leads to 
 next at once; one that is silent is left to answer while the next is tried beside it. If nobody is left to be
 tried, the listener is asked who else offers the key by now.
 
-An OPEN that carries what the client has said is one that nobody else is asked beside: as long as its exit has
-not answered, the client's bytes may be with a target.
+Nobody else is asked beside an OPEN that carries what the client has said: as long as its exit has not
+answered, the client's bytes may be with a target.
 """
 
 import enum

@@ -43,7 +43,7 @@ MOST_PATIENCE_S: Final = 0.5
 """Nor one that owes an answer to early data for twice as long as its slowest of late took, within these."""
 
 _FADES: Final = 8
-"""An answer that took less counts for the slowest less this part of it."""
+"""With each answer that took less, the slowest falls by this part of itself."""
 
 MAX_EXITS: Final = 4096
 """Of which it is known when they were heard; at some 200 bytes each. Of more, the first are forgotten."""
@@ -89,7 +89,7 @@ class _Exit:
         self.heard_at = now
         self.slowest_s = 0.0
         self.owes_since = inf
-        """When it was first sent early data, of all that it has not answered and not been heard since."""
+        """Since when it owes an answer to early data and has not been heard."""
         self.slow_until = -inf
         """Until when it is given none, for it could not hand it over soon."""
 

@@ -17,7 +17,7 @@ MAX_FAREWELLS: Final = 8_192
 
 MAX_SAID: Final = 16
 """How often each is said: the other end asks 12 times in 30 s if nothing gets through. Nothing vouches for
-who asks, so it must not cost much to be asked by others."""
+whoever asks, so it must not cost much to be asked by others."""
 
 _ASKING: Final = (FrameType.DATA, FrameType.FIN, FrameType.PROBE, FrameType.ACCEPT)
 """An exit that has not heard that it was chosen repeats its ACCEPT."""

@@ -21,7 +21,7 @@ from mesh.trust.identity import Instance
 
 SECRET_LABEL: Final = b"mesh pair session"
 PAIR_NAME_BYTES: Final = 16
-"""Of a pair session's name on the wire: no two of those that an exit knows have the same but by chance."""
+"""Of a pair session's name on the wire: no two that an exit knows have the same one, except by chance."""
 
 _NAME_LABEL: Final = b"mesh pair name"
 _KEY_LABEL: Final = b"mesh pair key"

@@ -33,8 +33,8 @@ KEPT_OF_INGRESS: Final = 2
 """Pair sessions that an exit keeps of one ingress: the present one and the one before."""
 
 MAX_AGENTS: Final = 4_096
-"""Of which pair sessions are kept, at either end; beyond, those of the first are forgotten. At some 600 bytes
-each, 2.5 MB."""
+"""Agents with which pair sessions are kept, at either end; with one more, those with the first are forgotten.
+At some 600 bytes each, 2.5 MB."""
 
 
 class PairLimits(NamedTuple):
