@@ -170,12 +170,16 @@ class LoopStreamSocket:
         os.close(self._witness)
         self._witness = _NO_WITNESS
 
+    def _testify(self) -> None:
+        """Tell who was given the witness that this end has finished."""
+        with contextlib.suppress(OSError):  # there is always room, but perhaps nobody to read it
+            os.write(self._witness, b"\0")
+        self._dismiss_witness()
+
     def shutdown_write(self) -> None:
         """Finish sending; an already broken stream is no error."""
         if self._witness != _NO_WITNESS:
-            with contextlib.suppress(OSError):  # there is always room, but perhaps nobody to read it
-                os.write(self._witness, b"\0")
-            self._dismiss_witness()
+            self._testify()
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -183,6 +187,8 @@ class LoopStreamSocket:
 
     def close(self) -> None:
         """Close in order; idempotent."""
+        if self._witness != _NO_WITNESS:
+            self._testify()
         if self._resets and self._socket.fileno() >= 0:
             self._linger(ORDERLY_CLOSE)
         self._close()
