@@ -21,12 +21,8 @@ _spec.loader.exec_module(project_setup)
 COMPILED = project_setup.compiled_modules()
 
 HOT = {
-    "actors/connections/connection_end.py",
-    "actors/connections/connection_table.py",
     "actors/links/forwarding.py",
     "actors/links/output.py",
-    "actors/links/peer_link.py",
-    "actors/runtime/actor.py",
     "actors/runtime/mailbox.py",
     "actors/runtime/real/streams.py",
     "actors/runtime/real/turns.py",
@@ -85,18 +81,8 @@ def interpreted():
     return sorted(set(paths) - set(COMPILED))
 
 
-PROTOCOLS = {
-    node.name for path in (*COMPILED, *interpreted()) for node in classes(path) if "Protocol" in bases(node)
-}
+PROTOCOLS = {node.name for path in COMPILED for node in classes(path) if "Protocol" in bases(node)}
 NATIVE = {node.name for path in COMPILED for node in classes(path) if not bases(node) & PYTHON_BASES}
-
-
-OPEN = {
-    node.name
-    for path in COMPILED
-    for node in classes(path)
-    if any("allow_interpreted_subclasses=True" in ast.unparse(each) for each in node.decorator_list)
-}
 
 
 def test_what_carries_frames_is_compiled():
@@ -128,11 +114,11 @@ def test_native_classes_derive_from_native_classes():
             assert not node.keywords, f"{path}: {node.name} has a metaclass, or other arguments"
 
 
-def test_an_interpreted_class_derives_from_a_native_one_only_where_that_allows_it():
+def test_no_interpreted_class_derives_from_a_native_one():
     for path in interpreted():
         own = {node.name for node in classes(path)}
         for node in classes(path):
-            assert not bases(node) & (NATIVE - OPEN - own), f"{path}: {node.name}"
+            assert not bases(node) & (NATIVE - own), f"{path}: {node.name}"
 
 
 def test_attributes_that_are_deleted_are_named():
@@ -232,5 +218,5 @@ def test_what_the_environment_says_must_be_understood(monkeypatch):
 
 def test_the_compiler_is_of_one_version():
     """Whoever compiles gets the same library."""
-    pinned = [text for text in project_setup.compiler_requirements() if text.startswith("mypy=")]
+    pinned = [text for text in project_setup.compiler_requirements() if text.startswith("mypy")]
     assert [text.count("==") for text in pinned] == [1]

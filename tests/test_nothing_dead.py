@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {
     "format_commands": "Click",
     "list_commands": "Click",
+    "on_start": "Pykka",
     "on_head": "Falcon",
     "process_request": "Falcon",
     "process_resource": "Falcon",
@@ -17,7 +18,6 @@ FRAMEWORKS = {
     "new_identity": "a Click command",
     "show_authority": "a Click command",
     "show_identity": "a Click command",
-    "actor_ref": "Pykka",
     "emit": "logging",
     "filter": "logging",
     "handle_read": "Waitress",

@@ -184,7 +184,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         if reset:
             socket.abort()
         else:
-            socket.close()
+            socket.finish()
         self.disown(socket)
         if self._writing:
             self._count_unsent(False)

@@ -1,24 +1,16 @@
-"""The base actor: one of Pykka's that runs on a dispatcher and leaves nothing behind, however it ends.
-
-It is registered with Pykka's class, whose functions are called with it, and does not derive from that:
-compiled ahead of time it is a native class, and those derive from native classes only (``setup.py``).
-"""
+"""The base actor: a Pykka actor that runs on a dispatcher and leaves nothing behind, however it ends."""
 
 import contextlib
 import itertools
 import logging
 import sys
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import pykka
-from mypy_extensions import mypyc_attr
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
-from actors.runtime.fatal import raise_fatal
 from actors.runtime.mailbox import PYKKA_MESSAGES, Mailbox, TurnOver, Watch
 from actors.runtime.owned_timer import OwnedTimer
 from actors.runtime.reference import ActorRef, StopFlag
@@ -33,9 +25,6 @@ N = TypeVar("N")
 S = TypeVar("S", bound=StreamSocket | ListeningSocket)
 
 _numbers = itertools.count(1)
-
-_PYKKA: Final[Any] = pykka.Actor
-"""Its functions take any object that has what they use."""
 
 
 class ActorDispatcher(Dispatcher, Protocol):
@@ -67,8 +56,11 @@ class ActorDispatcher(Dispatcher, Protocol):
         ...
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Actor(Generic[M]):
+class FatalError(Exception):
+    """A handler raised what is no ``Exception`` (``SystemExit``, for one); that is the cause."""
+
+
+class Actor(pykka.Actor, Generic[M]):
     """An actor on a dispatcher that takes messages of type ``M``.
 
     Subclasses implement :meth:`on_receive` and, for what they must tidy up, :meth:`release`. Handlers, socket
@@ -98,16 +90,25 @@ class Actor(Generic[M]):
         "now",
     )
 
+    actor_inbox: Mailbox
+    actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
+    _ends_turns: ClassVar[bool] = False
+    """Whether :meth:`on_turn_over` does anything."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._ends_turns = cls.on_turn_over is not Actor.on_turn_over
+
     def __init__(self, dispatcher: Dispatcher) -> None:
-        # Not as Pykka does it: a uuid4 and an Event cost more than all the rest of an actor's start, and a
+        # Not Pykka's constructor: its uuid4 and Event cost more than all the rest of an actor's start, and a
         # random name makes two runs of one simulation differ.
         self.actor_urn = f"urn:actor:{next(_numbers)}"
-        self.actor_inbox = self._mailbox = Mailbox()
+        self.actor_inbox = self._mailbox = self._create_actor_inbox()
         self._flag = StopFlag()
         self.actor_stopped = self._flag
-        self._actor_ref: ActorRef[M] = ActorRef(type(self), self.actor_urn, self._mailbox, self._flag)
+        self._actor_ref: ActorRef[M] = ActorRef(self)
         # Actors, which pass it on, know it as the seam has it; what it is to the runtime is more.
-        self._dispatcher: ActorDispatcher = _to_the_runtime(dispatcher)
+        self._dispatcher = cast("ActorDispatcher", dispatcher)
         self.now = dispatcher.now
         """Monotonic seconds, since an arbitrary start."""
         self._is_set_up = self._has_ended = False
@@ -129,11 +130,6 @@ class Actor(Generic[M]):
         return actor._actor_ref
 
     @property
-    def actor_ref(self) -> ActorRef[M]:
-        """This actor's own reference, as Pykka has it."""
-        return self._actor_ref
-
-    @property
     def ref(self) -> Ref[M]:
         """This actor's own reference, to give to others."""
         return self._actor_ref
@@ -143,27 +139,9 @@ class Actor(Generic[M]):
         """Where this actor runs, and what it starts its children on."""
         return self._dispatcher
 
-    def on_start(self) -> None:
-        """Do what comes before the first message; an error is logged and ends the actor."""
-
-    def on_stop(self) -> None:
-        """Tidy up after the last message, unless an error ends the actor."""
-
-    def on_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Tidy up after an error under ``tell``, which ends the actor."""
-
     def on_receive(self, message: M) -> Any:
         """Handle one message; what it returns answers an ``ask``."""
-        return _PYKKA.on_receive(self, message)
-
-    def stop(self) -> None:
-        """End when the messages that wait now have been handled."""
-        self._mailbox.post(_ActorStop())
+        return super().on_receive(message)
 
     def release(self) -> None:
         """Let go of what this actor holds. Called exactly once, however it ends, after Pykka's own hooks.
@@ -236,15 +214,7 @@ class Actor(Generic[M]):
         An error counts as one under ``tell``.
         """
 
-    def __str__(self) -> str:
-        return f"{type(self).__name__} ({self.actor_urn})"
-
     # What follows is for dispatchers.
-
-    @property
-    def _ends_turns(self) -> bool:
-        """Whether :meth:`on_turn_over` does anything."""
-        return type(self).on_turn_over is not Actor.on_turn_over
 
     @property
     def socket_turn(self) -> Callable[[Callable[[N], None], N], None]:
@@ -267,6 +237,10 @@ class Actor(Generic[M]):
         self._detach()
 
     @staticmethod
+    def _create_actor_inbox() -> Mailbox:
+        return Mailbox()
+
+    @staticmethod
     def _create_future() -> pykka.Future[Any]:
         return pykka.ThreadingFuture()
 
@@ -282,14 +256,14 @@ class Actor(Generic[M]):
     def _handle_receive(self, message: Any) -> Any:
         try:
             if isinstance(message, PYKKA_MESSAGES):
-                return _PYKKA._handle_receive(self, message)
+                return super()._handle_receive(message)
             return self.on_receive(message)
         except Exception:
             raise
-        except BaseException as error:  # noqa: BLE001 - raised as another
+        except BaseException as error:
             # Pykka's loop would stop every actor and wait for them, on the thread that they need.
             self._fatal(error)
-            raise_fatal(error, str(self))
+            raise FatalError(f"{error!r} in {self}") from error
 
     def _stop(self) -> None:
         self._mark_stopped()
@@ -301,25 +275,14 @@ class Actor(Generic[M]):
     def _set_up(self) -> None:
         self._is_set_up = True
         try:
-            try:
-                self.on_start()
-            except Exception:  # noqa: BLE001 - logged by Pykka's handler
-                self._handle_failure(*sys.exc_info())
+            self._actor_loop_setup()
         except BaseException as error:  # noqa: BLE001 - Pykka lets it end its thread
             self._fatal(error)
 
     def _let_pykka_handle(self, message: Any) -> None:
         self._mailbox.hand_over(message if isinstance(message, Envelope) else Envelope(message))
         with contextlib.suppress(TurnOver):
-            _PYKKA._actor_loop_running(self)
-
-    def _handle_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _PYKKA._handle_failure(self, exception_type, exception_value, traceback)
+            self._actor_loop_running()
 
     def _crash(self) -> None:
         """What Pykka's loop does about an error under ``tell``."""
@@ -368,12 +331,3 @@ class Actor(Generic[M]):
             logger.exception("Unhandled exception at the end of %s:", self)
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
-
-
-pykka.Actor.register(Actor)
-
-
-def _to_the_runtime(dispatcher: Any) -> ActorDispatcher:
-    """What a dispatcher is to actors, as what it is to the runtime."""
-    known: ActorDispatcher = dispatcher
-    return known

@@ -202,6 +202,10 @@ class StreamSocket(Protocol):
         """Finish sending (FIN); reading goes on. An already broken stream is no error."""
         ...
 
+    def finish(self) -> None:
+        """Close in order, both ends having finished, and tell the witness so if there is one."""
+        ...
+
     def close(self) -> None:
         """Close in order; idempotent."""
         ...

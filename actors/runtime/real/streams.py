@@ -185,10 +185,14 @@ class LoopStreamSocket:
         except OSError:
             return
 
-    def close(self) -> None:
-        """Close in order; idempotent."""
+    def finish(self) -> None:
+        """Close in order, both ends having finished."""
         if self._witness != _NO_WITNESS:
             self._testify()
+        self.close()
+
+    def close(self) -> None:
+        """Close in order; idempotent."""
         if self._resets and self._socket.fileno() >= 0:
             self._linger(ORDERLY_CLOSE)
         self._close()

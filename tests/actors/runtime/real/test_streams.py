@@ -75,7 +75,9 @@ def test_an_actor_that_dies_in_readiness_closes_its_socket_and_frees_its_descrip
     assert server._socket.fileno() == -1
 
 
-@pytest.mark.parametrize(("how", "seen"), [("shutdown_write", b"\0"), ("abort", b""), ("close", b"")])
+@pytest.mark.parametrize(
+    ("how", "seen"), [("shutdown_write", b"\0"), ("finish", b"\0"), ("abort", b""), ("close", b"")]
+)
 def test_a_witness_says_whether_a_unix_socket_has_finished(
     driver: Driver, tmp_path: Path, how: str, seen: bytes
 ):
