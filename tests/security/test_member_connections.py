@@ -68,10 +68,13 @@ def test_one_ingress_cannot_hold_all_places_nor_all_descriptors_of_an_exit(mesh,
             victim.wait_for_route(key)
             attacker.wait_for_route(key)
         results = []
+        waits_s = []
 
         def hold(key, count):
             for _ in range(count):
+                began = time.monotonic()
                 results.append(answered(ports[key][1], stack, 2.0))
+                waits_s.append(time.monotonic() - began)
                 if results[-6:] == [False] * 6:
                     break
 
@@ -80,9 +83,8 @@ def test_one_ingress_cannot_hold_all_places_nor_all_descriptors_of_an_exit(mesh,
             assert sum(results) >= 10, "an honest ingress alone gets most of them"
             assert answered(ports["few"][0], stack), "the victim finds a place among 20"
             return
-        began = time.monotonic()
         hold("free", 260)
-        assert time.monotonic() - began < 10, "what is refused is reset at once"
+        assert max(waits_s[-6:]) < 2.0, "what is refused is reset at once"
         assert answered(ports["free"][0], stack), "the victim finds a descriptor"
         assert hq.get("/health", 2.0)[0] == 200
         with Member(hq, Credentials(mesh.authority, "newcomer")) as newcomer:
