@@ -38,11 +38,18 @@ SOME_UNIT_TESTS = (*FEW, "tests/mesh/agent", "tests/actors/runtime")
 """What deals with the system, for Pythons between the oldest and the newest: what both of these can do with
 mere values, one between them can do, too."""
 
-SIMULATED = ("scenarios", "policies", "hostile_member", "hostile_transit")
+SIMULATED = ("scenarios", "hostile_member")
 """Of the simulations those in which most of the core takes part, and bytes that nobody should have sent. The
 others ask what it decides, which is the same in both builds: one seed leaves one trace."""
 
-COMPILED_TESTS = (*UNIT_TESTS, *(f"tests/simulation/test_{name}.py" for name in SIMULATED))
+NOT_COMPILED = ("tests/mesh/agent", "tests/mesh/config")
+"""What these are about is interpreted in both builds."""
+
+COMPILED_TESTS = (
+    *UNIT_TESTS,
+    *(f"tests/simulation/test_{name}.py" for name in SIMULATED),
+    *(f"--ignore={folder}" for folder in NOT_COMPILED),
+)
 COMPILED_ATTACKS = ("pytest", "-p", "no:cacheprovider", "tests/security")
 SOAK = ("scripts.trial_runs.command", "soak", "--seconds", "20")
 """What runs on the compiled build as well: what it may make a difference to, and what may crash it."""

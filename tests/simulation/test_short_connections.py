@@ -7,6 +7,7 @@ import pytest
 from actors.runtime.actor import Actor
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import TcpAddress
+from mesh.connection.early_data import HEARD_S
 from mesh.link.frames import Frame, FrameType
 from mesh.trust.identity import AgentId
 from scripts.simulation.conversation import HEADER, Manner, Pace, Terms
@@ -74,7 +75,7 @@ def test_a_question_its_answer_and_both_ends_are_four_frames():
             terms = Terms(number, up=64 - HEADER.size, down=64)
             asker = start(mesh.world, Asker, terms, host="client")
             CountingLink.passed.clear()
-            mesh.run(1.0)
+            mesh.run(HEARD_S / 2)
             assert asker.heard == terms.answer
             frames.append(list(CountingLink.passed))
         for passed in frames[1:]:
@@ -95,7 +96,8 @@ def test_a_target_that_closes_with_its_answer_costs_no_more():
             terms = Terms(number, up=64 - HEADER.size, down=64, manner=Manner.FINISH_FIRST)
             mesh.converse(terms, Pace(finishes=False))
             mesh.run_until_said(20.0)
-            mesh.run(1.0)
+            mesh.run(HEARD_S / 2)
+        mesh.run(1.0)
         mesh.assert_all_complete()
         assert CountingLink.passed == [
             (FrameType.OPEN, IN), (FrameType.ACCEPT, OUT), (FrameType.FIN, OUT), (FrameType.FIN, IN)
@@ -134,7 +136,8 @@ def test_an_exit_that_misses_the_only_frame_of_its_ingress_asks_for_it():
             terms = Terms(number, up=64 - HEADER.size, down=64, manner=Manner.FINISH_FIRST)
             mesh.converse(terms, Pace(finishes=False))
             mesh.run_until_said(20.0)
-            mesh.run(1.0)
+            mesh.run(HEARD_S / 2)
+        mesh.run(1.0)
         mesh.assert_all_complete()
         assert not CountingLink.lost
         mesh.finish()
