@@ -143,7 +143,7 @@ def test_port_0_is_chosen_once_and_shown(alone, mesh):
         alone.start()
         _, port = alone.address("a")
         assert port > 0
-        assert f"{LOOPBACK}:{port}" in alone.process.output
+        wait_until(lambda: f"{LOOPBACK}:{port}" in alone.process.output, "the log names the port")
         assert refuses(port)
         other.start()
         assert fetch(port) == b"chosen"
