@@ -46,6 +46,7 @@ NOT_COMPILED = ("tests/mesh/agent", "tests/mesh/config")
 """What these are about is interpreted in both builds."""
 
 COMPILED_TESTS = (
+    *("-n", "2"),  # it begins last, when the others leave a processor free
     *UNIT_TESTS,
     *(f"tests/simulation/test_{name}.py" for name in SIMULATED),
     *(f"--ignore={folder}" for folder in NOT_COMPILED),
