@@ -356,8 +356,12 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
             return
         is_provisional = self._opening.state is ExitState.ACCEPTED
         if is_provisional and len(frames) > 1 and frames[-1].type == FrameType.RESET:
-            self._segments_arrived(frames[:-1], via)  # which confirm, as a RESET does not
-            frames = frames[-1:]
+            before = len(frames) - 1
+            while before and frames[before - 1].type == FrameType.RESET:
+                before -= 1
+            if before:
+                self._segments_arrived(frames[:before], via)  # which confirm, as a RESET does not
+                frames = frames[before:]
         stream = self._stream
         self._apply(stream.receive(frames, self.now()))
         if stream.forged_frames:

@@ -142,6 +142,22 @@ def test_a_reset_confirms_nothing(scene, final_number):
     assert scene.is_over
 
 
+def test_what_comes_before_any_number_of_resets_confirms(scene):
+    scene.ask()
+    scene.read_answer()
+    reset = encode_reset(Reset(ResetCode.RESET, is_answer=False, final_number=0))
+    genuine = scene.session.seal_control(FrameType.RESET, reset)
+    forged = [changed(genuine, body=bytes(len(genuine.body)))] * 3_000  # in one read of a link
+    scene.tell(*forged)
+    assert scene.exit.ref.is_alive()
+    assert scene.pending.settled_as == []
+    said = scene.session.seal_segment(FrameType.DATA, 0, b"hello")
+    scene.tell(said, *forged, genuine)
+    assert scene.pending.settled_as == [True]
+    scene.run(2.0)
+    assert scene.is_over
+
+
 def test_an_exit_that_was_not_chosen_resets_its_target(scene):
     scene.ask()
     target = scene.take_target()
