@@ -238,7 +238,7 @@ def test_nor_is_one_on_a_thin_link_and_little_is_repeated(bytes_per_s, thin):
         mesh.run(5.0)
         mesh.assert_all_complete()
         assert suspected(mesh) == 0
-        assert sum(stream.repeated_segments for stream in streams) <= 1.75 * len(streams)
+        assert sum(stream.repeated_segments for stream in streams) <= 0.5 * len(streams)
         mesh.finish()
 
 

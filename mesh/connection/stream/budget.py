@@ -5,6 +5,7 @@ from math import inf
 from typing import Final
 
 from mesh.connection.shares import GREED
+from mesh.connection.stream.rtt import MAX_TIMEOUT_S
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES
 
 SHARE_SHIFT: Final = 3
@@ -31,6 +32,9 @@ LATE_COUNTS_S: Final = 4.0
 MOST_LATE_S: Final = 8.0
 """What took longer counts as this: the other end chooses when it acknowledges, and all streams wait for twice
 as long. That is to be over before a connection whose bytes get lost is given up, as it usually is."""
+
+UNKNOWN_BYTES_PER_S: Final = 64 * 1024
+"""Before anything is known of a path, what is sent may take as long as it does on such a one."""
 
 LARGE_BYTES: Final = 8 * 1024
 """What opens a connection may wait at each relay behind a segment of at least so many bytes. One that comes
@@ -153,6 +157,13 @@ class StreamBudget:
     def late_s(self, now: float) -> float:
         """How long segments of this agent take that are late; 0 if none lately was."""
         return self._late_s if now < self._late_until else 0.0
+
+    def queue_s(self, in_flight_bytes: int, now: float) -> float:
+        """What a stream of which no segment has been measured may wait for an acknowledgement, at the least.
+
+        It is twice what others have taken: the queue that made them late grows while this one waits in it.
+        """
+        return min(max(in_flight_bytes / UNKNOWN_BYTES_PER_S, 2 * self.late_s(now)), MAX_TIMEOUT_S)
 
     def large_segment_came(self, now: float) -> None:
         """One of ``LARGE_BYTES`` has come more than ``LATE_S`` after the segment before it, or first."""

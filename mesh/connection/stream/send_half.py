@@ -8,7 +8,7 @@ from mesh.connection.stream.budget import LATE_S, StreamBudget
 from mesh.connection.stream.congestion import CongestionWindow
 from mesh.connection.stream.control import Acknowledgement, Fin, encode_fin
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
-from mesh.connection.stream.rtt import MAX_TIMEOUT_S, RoundTrip
+from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.window import WindowLimits
 from mesh.errors import LocalProtocolError, RemoteProtocolError
@@ -25,9 +25,6 @@ SMALLEST_CUT_BYTES: Final = 8 * 1024
 
 MAX_LAST_BYTES: Final = SMALLEST_CUT_BYTES
 """As many go with the FIN."""
-
-UNKNOWN_BYTES_PER_S: Final = 64 * 1024
-"""Before anything is known of a path, what is sent may take as long as it does on such a one."""
 
 _DATA: Final = FrameType.DATA
 
@@ -339,9 +336,7 @@ class SendHalf:
 
     def _queue_s(self, now: float) -> float:
         """What segments take at the least, before one has been measured."""
-        if self._rtt.is_of_segments:
-            return 0.0
-        return min(max(self._in_flight / UNKNOWN_BYTES_PER_S, self._budget.late_s(now)), MAX_TIMEOUT_S)
+        return 0.0 if self._rtt.is_of_segments else self._budget.queue_s(self._in_flight, now)
 
     @property
     def _probes_tail(self) -> bool:
@@ -350,6 +345,9 @@ class SendHalf:
 
     def timeout(self, now: float, frames: list[Frame]) -> None:
         """``due`` has passed: repeat the last segment, then go back to the first unacknowledged one."""
+        if not self._patience and (late_at := self.stalled_since + self._queue_s(now)) > now:
+            self.due = late_at  # others have turned out to be late meanwhile
+            return
         self._patience = min(self._patience + 1, MAX_PATIENCE)
         if self._probes_tail:
             self._tail_probed = True

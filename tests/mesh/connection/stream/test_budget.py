@@ -2,7 +2,8 @@
 
 import pytest
 
-from mesh.connection.stream.budget import LATE_COUNTS_S, StreamBudget
+from mesh.connection.stream.budget import LATE_COUNTS_S, UNKNOWN_BYTES_PER_S, StreamBudget
+from mesh.connection.stream.rtt import MAX_TIMEOUT_S
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES
 
 KIB, MIB = 1024, 1024 * 1024
@@ -71,3 +72,13 @@ def test_a_late_segment_counts_for_a_while_and_the_latest_of_all_counts():
     assert budget.late_s(20.0 + 5.9) == 3.0  # twice as long as it took
     budget.segment_was_late(0.5, 27.0)
     assert budget.late_s(27.0) == 0.5
+
+
+def test_who_knows_no_path_waits_for_twice_what_is_late_within_bounds():
+    budget = StreamBudget(80)
+    assert budget.queue_s(UNKNOWN_BYTES_PER_S // 2, 10.0) == 0.5
+    budget.segment_was_late(1.0, 10.0)
+    assert budget.queue_s(UNKNOWN_BYTES_PER_S // 2, 10.0) == 2.0
+    assert budget.queue_s(3 * UNKNOWN_BYTES_PER_S, 10.0) == 3.0
+    budget.segment_was_late(8.0, 11.0)
+    assert budget.queue_s(0, 11.0) == MAX_TIMEOUT_S

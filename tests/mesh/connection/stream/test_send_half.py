@@ -236,3 +236,22 @@ def test_a_new_path_is_tried_with_the_first_and_the_last_segment():
     empty = []
     Sending().half.probe_path(NOW, empty)
     assert empty == []
+
+
+def test_before_a_segment_is_measured_what_others_take_puts_the_first_repetition_off():
+    sending = Sending()
+    sending.half = SendHalf(sessions()[0], MIB, sending.budget, RoundTrip(), WindowLimits())
+    sending.send(1)
+    due = sending.half.due
+    assert due < NOW + 1.5
+    sending.budget.segment_was_late(1.5, due)
+    assert sending.timeout() == []
+    assert sending.half.due == NOW + 3.0
+    assert sending.timeout() == [0]
+
+
+def test_a_stream_whose_segments_are_measured_goes_by_what_they_take():
+    sending = Sending()
+    sending.send(1)
+    sending.budget.segment_was_late(1.5, NOW)
+    assert sending.timeout() == [0]
