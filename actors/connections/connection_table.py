@@ -200,19 +200,19 @@ class ConnectionTable(Actor[messages.Inbound]):
             if after < len(frames):
                 self.tell(self._connections[key], connection_messages.SegmentsArrived(frames[after:], via))
             return
-        self._answer_unknown(key, frames)
+        self._answer_unknown(key, frames, via)
 
-    def _answer_unknown(self, key: ConnectionId, frames: tuple[Frame, ...]) -> None:
+    def _answer_unknown(self, key: ConnectionId, frames: tuple[Frame, ...], via: AgentId) -> None:
         link = self._links.get(key[0])
-        answers = self._farewells.answer(key, frames[-1])
+        answers = self._farewells.answer(key[0], key, frames[-1])
         if not answers:
             self._meters.frames_unknown += len(frames)
-            answers = () if link is None else self._unknowns.to(frames[0], self.now())
+            answers = () if link is None else self._unknowns.to(frames[0], via, self.now())
         if link is not None and answers:
             self.tell(link, link_messages.SendFrames(answers))
 
     def _keep_farewell(self, key: ConnectionId, farewell: tuple[Frame, ...], now: float) -> None:
-        self._farewells.keep(key, farewell, now)
+        self._farewells.keep(key[0], key, farewell, now)
         self._farewells_alarm.arm(now + FAREWELLS_S, now)
 
     def _forged(self, remote: AgentId, via: AgentId, count: int) -> None:
@@ -273,17 +273,17 @@ class ConnectionTable(Actor[messages.Inbound]):
             keys = self._pairs.pairs.of_exit.keys(party, read_pair_name(frame.body), number, self.now())
             if keys is None:
                 pending.settled(is_in_use=False)
-                self._pair_unknown(frame, link)
+                self._pair_unknown(frame, link, via)
                 return
         detour = self._detour_for(key)  # kept until the connection ends: only for one that there will be
         arrived = ArrivedOpen(frame, party, record, keys)
         exit_ = self._start_exit(arrived, link if detour is None else detour, pending)
         self._add(key, exit_, instance)
 
-    def _pair_unknown(self, frame: Frame, link: Ref[link_messages.SendFrames]) -> None:
+    def _pair_unknown(self, frame: Frame, link: Ref[link_messages.SendFrames], via: AgentId) -> None:
         """Say that there is no such pair session: the ingress sends a full OPEN instead."""
         self._meters.opens_unknown_pair += 1
-        answers = self._unknowns.to_open(frame, self.now())
+        answers = self._unknowns.to_open(frame, via, self.now())
         if answers:
             self.tell(link, link_messages.SendFrames(answers))
 
@@ -293,7 +293,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self, key: ConnectionId, connection: Ref[connection_messages.EndInbound], instance: Instance
     ) -> None:
         self._connections[key] = connection
-        self._farewells.forget(key)  # of another instance, which used the same number
+        self._farewells.forget(key[0], key)  # of another instance, which used the same number
         of_remote = self._by_remote.get(key[0])
         if of_remote is None:
             of_remote = self._by_remote[key[0]] = {}

@@ -8,12 +8,17 @@ from math import inf
 from typing import Final, Generic, TypeVar
 
 from mesh.link.frames import Frame, FrameType
+from mesh.trust.identity import AgentId
 
 FAREWELLS_S: Final = 30.0
 """How long they are kept: as long as the other end asks, by default (``connections.reroute_timeout``)."""
 
 MAX_FAREWELLS: Final = 8_192
-"""Kept at once, 500 bytes each; then the oldest go. An agent with that many in a second lets go after it."""
+"""Kept at once, 500 bytes each. Of more the oldest goes of the agent that has most: one that ends connection
+after connection takes none from others."""
+
+EXPIRY_S: Final = 1.0
+"""They are looked through no more often, and kept so much longer at the most."""
 
 MAX_SAID: Final = 16
 """How often each is said: the other end asks 12 times in 30 s if nothing gets through. Nothing vouches for
@@ -26,42 +31,54 @@ K = TypeVar("K")
 
 
 class Farewells(Generic[K]):
-    """Keeps the last frame of each connection for a while, the oldest first."""
+    """Keeps the last frame of each connection for a while; ``remote`` is the agent at its other end."""
 
     def __init__(self) -> None:
-        self._kept: dict[K, tuple[tuple[Frame, ...], float, int]] = {}
-        """Frames, until when they are kept, and how often they may still be said."""
+        self._kept: dict[AgentId, dict[K, tuple[tuple[Frame, ...], float, int]]] = {}
+        """By remote, the oldest first: frames, until when they are kept, how often they may still be said."""
+        self._count = 0
 
-    def keep(self, key: K, frames: tuple[Frame, ...], now: float) -> None:
+    def keep(self, remote: AgentId, key: K, frames: tuple[Frame, ...], now: float) -> None:
         """The connection ``key`` has ended here, and has said ``frames`` last."""
-        kept = self._kept
-        kept.pop(key, None)  # to the end
+        self.forget(remote, key)  # to the end
+        kept = self._kept.get(remote)
+        if kept is None:
+            kept = self._kept[remote] = {}
         kept[key] = frames, now + FAREWELLS_S, MAX_SAID
-        if len(kept) > MAX_FAREWELLS:
-            del kept[next(iter(kept))]
+        self._count += 1
+        if self._count > MAX_FAREWELLS:
+            most = max(self._kept, key=lambda each: len(self._kept[each]))
+            self.forget(most, next(iter(self._kept[most])))
 
-    def answer(self, key: K, asked: Frame) -> tuple[Frame, ...]:
+    def answer(self, remote: AgentId, key: K, asked: Frame) -> tuple[Frame, ...]:
         """What to send to whoever ``asked``: empty if nothing is kept, or that needs another answer."""
-        words = self._kept.get(key)
-        if words is None or asked.type not in _ASKING:
+        kept = self._kept.get(remote)
+        words = None if kept is None else kept.get(key)
+        if kept is None or words is None or asked.type not in _ASKING:
             return ()
         frames, until, left = words
         if left == 1:
-            del self._kept[key]
+            self.forget(remote, key)
         else:
-            self._kept[key] = frames, until, left - 1
+            kept[key] = frames, until, left - 1
         return frames
 
-    def forget(self, key: K) -> None:
+    def forget(self, remote: AgentId, key: K) -> None:
         """Another connection has this name now, or nobody would understand them."""
-        self._kept.pop(key, None)
+        kept = self._kept.get(remote)
+        if kept is not None and kept.pop(key, None) is not None:
+            self._count -= 1
+            if not kept:
+                del self._kept[remote]
 
     def expire(self, now: float) -> float:
-        """Drop those that were kept for long enough; return when the next one will have been."""
-        kept = self._kept
-        while kept:
-            key, (_, until, _) = next(iter(kept.items()))
-            if until > now:
-                return until
-            del kept[key]
-        return inf
+        """Drop those that were kept for long enough; return when to look again."""
+        due = inf
+        for remote, kept in tuple(self._kept.items()):
+            while kept:
+                key, (_, until, _) = next(iter(kept.items()))
+                if until > now:
+                    due = min(due, until)
+                    break
+                self.forget(remote, key)
+        return max(due, now + EXPIRY_S)

@@ -144,6 +144,18 @@ def test_answers_to_unknown_connections_are_rationed(house):
     assert len(house.sent()) == UNKNOWN_BURST + 1
 
 
+def test_nobody_uses_up_the_answers_to_another_not_even_in_its_name(house):
+    for number in range(int(UNKNOWN_BURST) * 2):
+        house.table.ref.tell(messages.FramesArrived((frame(FrameType.DATA, number),), BOB.id))
+        stray = frame(FrameType.DATA, number, BOB.id)
+        house.table.ref.tell(messages.FramesArrived((stray,), BOB.id))
+    house.world.run(0.0)
+    before = len(house.sent())
+    house.table.ref.tell(messages.FramesArrived((frame(FrameType.DATA, 1),), ALICE.id))
+    house.world.run(0.0)
+    assert len(house.sent()) == before + 1
+
+
 def test_frames_of_a_connection_that_has_died_are_answered(house):
     connection, number = house.register()
     connection.ref.stop(block=False)

@@ -12,7 +12,7 @@ from mesh.connection.key_terms import KeyLimits, KeyTerms
 from mesh.connection.session import Session
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, Stream, StreamBudget
 from mesh.link.frames import Frame, FrameType
-from mesh.trust.identity import AGENT_ID_BYTES, AgentId
+from mesh.trust.identity import AGENT_ID_BYTES, NO_AGENT, AgentId
 from mesh.trust.noise.primitives import SharedSecrets, key_pair
 
 INGRESS = AgentId(b"ingress-ingress-")
@@ -165,7 +165,7 @@ class World:
         self.take(end)
         if end.done and not end.waiting and end.done_at is None:
             end.done_at = self.now
-            end.farewells.keep(None, end.stream.farewell, self.now)
+            end.farewells.keep(NO_AGENT, None, end.stream.farewell, self.now)
             end.stream.release()
 
     def take(self, end, most=None):
@@ -199,7 +199,7 @@ class World:
 
     def arrive(self, end, frame):
         if end.done_at is not None:
-            farewell = end.farewells.answer(None, frame)
+            farewell = end.farewells.answer(NO_AGENT, None, frame)
             if farewell:
                 self.transmit(end, farewell)
             elif frame.type != FrameType.UNKNOWN and self.unknowns_answered:

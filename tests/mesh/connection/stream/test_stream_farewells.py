@@ -6,6 +6,7 @@ from mesh.connection.stream import ResetCode
 from mesh.connection.stream.control import Fin, encode_fin
 from mesh.connection.stream.states import State
 from mesh.link.frames import FrameType
+from mesh.trust.identity import NO_AGENT
 from tests.mesh.connection.stream.harness import (
     LATENCY_S,
     confirmed,
@@ -66,7 +67,7 @@ def test_no_end_of_stream_is_made_up_for_a_farewell_that_nobody_says_any_more():
     world = finishing()
     world.fate = nothing
     world.run(until=lambda: world.exit.done_at)
-    world.exit.farewells.forget(None)
+    world.exit.farewells.forget(NO_AGENT, None)
     world.fate = lambda frame, now: [(LATENCY_S, frame)]
     world.run(until=world.all_done)
     assert world.ingress.finishes == 0
