@@ -101,14 +101,13 @@ class LoopDispatcher:
     # Lifecycle, for the composition root; any thread.
 
     def start(self) -> None:
-        """Start the dispatcher's thread and its resolver's.
+        """Start the dispatcher's thread.
 
         Raises:
             RuntimeError: it was started or stopped before.
         """
         if self._life is not _Life.OPEN:
             raise RuntimeError(f"{self._thread.name} has stopped")
-        self._resolver.start()
         self.descriptors.open()
         self._thread.start()
 

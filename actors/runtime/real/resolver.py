@@ -1,4 +1,4 @@
-"""Host names to addresses, on a fixed number of threads.
+"""Host names to addresses, on a limited number of threads, each started when a look-up first needs it.
 
 A look-up that nobody answers holds its thread for as long as the system tries, and nothing can interrupt it.
 So names are told apart by how long their last look-up took. Slow ones share a third of the threads; a third
@@ -78,7 +78,7 @@ class Resolver:
     that is never answered holds one thread, however many ask for it.
 
     Args:
-        threads: look-ups under way at a time.
+        threads: look-ups under way at a time, at most.
         max_waiting: names that wait, at most.
         clock: monotonic seconds.
     """
@@ -89,6 +89,7 @@ class Resolver:
         max_waiting: int = MAX_WAITING_LOOKUPS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._max_threads = threads
         self._max_waiting = max_waiting
         self._clock = clock
         self._max_slow = max(1, threads // 3)
@@ -100,16 +101,9 @@ class Resolver:
         self._took_s: dict[str, float] = {}
         """By host: how long its last look-up took."""
         self._stopped = False
-        # Daemons: getaddrinfo cannot be interrupted, and a name server that is silent must not delay an exit.
-        self._threads = [
-            threading.Thread(target=self._run, name=f"resolver-{number}", daemon=True)
-            for number in range(threads)
-        ]
-
-    def start(self) -> None:
-        """Start the threads, all of them at once."""
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        """Threads that wait for a name."""
 
     def stop(self) -> None:
         """Let each thread end after the look-up it has under way; what waits is dropped. Does not wait."""
@@ -127,14 +121,33 @@ class Resolver:
         question = Question(self, host, port, answer)
         with self._changed:
             questions = self._under_way.get(host, self._waiting.get(host))
-            if questions is None and len(self._waiting) < self._max_waiting:
-                questions = self._waiting[host] = {}
-                self._changed.notify()
             if questions is not None:
                 questions[question] = None
                 return question
-        answer((), f"{self._max_waiting} look-ups are waiting already")
+            why_not = self._begin_to_wait(question)
+        if why_not:
+            answer((), why_not)
         return question
+
+    def _begin_to_wait(self, question: Question) -> str:
+        """Have a host looked up that nobody asks for yet; why that is impossible, or nothing."""
+        if len(self._waiting) >= self._max_waiting:
+            return f"{self._max_waiting} look-ups are waiting already"
+        self._waiting[question.host] = {question: None}
+        self._changed.notify()
+        if len(self._waiting) > self._idle and len(self._threads) < self._max_threads and not self._stopped:
+            # A daemon: nothing interrupts getaddrinfo, and a silent name server must not delay an exit.
+            name = f"resolver-{len(self._threads)}"
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has none left for this user
+                if not self._threads:
+                    del self._waiting[question.host]
+                    return "the system allows no more threads"
+            else:
+                self._threads.append(thread)
+        return ""
 
     def drop(self, question: Question) -> None:
         """Forget a question, and a look-up that waits for nobody else."""
@@ -148,7 +161,9 @@ class Resolver:
         while True:
             with self._changed:
                 while (host := self._next_host()) is None and not self._stopped:
+                    self._idle += 1
                     self._changed.wait()
+                    self._idle -= 1
                 if host is None or self._stopped:
                     return
                 self._under_way[host] = self._waiting.pop(host)

@@ -1,10 +1,7 @@
 """The third door of the API: agents that may manage this one come by it, through the mesh."""
 
-import logging
 from typing import Final
 from wsgiref.types import WSGIApplication
-
-from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 
 from actors.messages import control_end as messages
 from actors.runtime.reference import tell_if_alive
@@ -13,6 +10,7 @@ from mesh.agent.audit.behalf import Behalf, acting_for
 from mesh.agent.audit.requested import note_request
 from mesh.agent.control.in_process import answer_of, problem_of
 from mesh.agent.control.question_log import QuestionLog
+from mesh.agent.threads import ThreadsOnDemand
 from mesh.auditing import NOT_AUDITING, Auditing
 from mesh.connection.reserved import CONTROL_KEY, Caller
 from mesh.errors import RemoteProtocolError
@@ -34,8 +32,7 @@ class MeshDoor:
     """
 
     def __init__(self, audit: Auditing = NOT_AUDITING) -> None:
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # who waits for a thread is no news
-        self._threads = ThreadedTaskDispatcher()
+        self._threads = ThreadsOnDemand(THREADS)
         self._questions = QuestionLog()
         self._audit = audit
         self._app: WSGIApplication | None = None
@@ -43,7 +40,6 @@ class MeshDoor:
     def serve(self, app: WSGIApplication) -> None:
         """Answer from now on."""
         self._app = app
-        self._threads.set_thread_count(THREADS)
 
     def close(self) -> None:
         """Answer nothing any more."""

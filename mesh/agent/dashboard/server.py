@@ -29,6 +29,7 @@ from mesh.agent.dashboard.channels import (
 )
 from mesh.agent.dashboard.kept_answers import KeptAnswers
 from mesh.agent.dashboard.tls import TlsClient
+from mesh.agent.threads import ThreadsOnDemand
 
 THREADS: Final = 8
 """Requests under way at once. They mostly wait for one shared answer, so more would not serve faster."""
@@ -88,13 +89,11 @@ class HttpServer:
     def start(self) -> TcpAddress | None:
         """Serve; returns the bound address, with the chosen port, unless it is a unix socket."""
         bound = _bound_address(self._listening)
-        # Requests beyond the threads wait their turn; that is no news, but Waitress would warn of each.
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(
             self._app,
             map=self._sockets,
             sockets=list(self._listening),
-            threads=THREADS,
+            _dispatcher=ThreadsOnDemand(THREADS),
             connection_limit=MAX_CONNECTIONS,
             max_request_header_size=MAX_HEADER_BYTES,
             max_request_body_size=self._max_body_bytes,

@@ -32,7 +32,6 @@ def found(*hosts: str) -> list[Any]:
 @pytest.fixture
 def resolver() -> Iterator[Resolver]:
     resolver = Resolver(threads=1, max_waiting=2)
-    resolver.start()
     yield resolver
     resolver.stop()
     for thread in resolver._threads:
@@ -168,7 +167,6 @@ def test_what_is_cancelled_while_it_waits_is_not_looked_up(
 def test_a_name_without_an_answer_holds_one_thread(monkeypatch: pytest.MonkeyPatch):
     names = Names(monkeypatch)
     resolver = Resolver(threads=2)
-    resolver.start()
     for _ in range(100):
         question = names.ask(resolver, "dead")
         assert names.entered.wait(LIMIT_S)
@@ -210,7 +208,6 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SlowNames, Res
     """Six threads: two for slow names at the most, two for quick ones at the least."""
     names = SlowNames(monkeypatch)
     resolver = Resolver(threads=6, clock=lambda: names.now)
-    resolver.start()
     yield names, resolver
     resolver.stop()
     for _ in range(20):
