@@ -8,9 +8,6 @@ import msgspec
 
 from mesh.agent.control.client import AgentClient, NotUnderstood
 
-MAX_LIST_BYTES: Final = 64 * 1024 * 1024
-"""Of all pages of one list together: several times the longest of a mesh of a thousand agents."""
-
 LIST_S: Final = 180.0
 """For all pages of one list; one more that is under way then may last a minute longer."""
 
@@ -41,8 +38,8 @@ def all_pages(client: AgentClient, kind: type[T], page_from: Callable[[int], Row
     while True:
         page = page_from(offset)
         byte_count += sum(len(memoryview(row)) for row in page.rows)
-        if byte_count > MAX_LIST_BYTES:
-            raise NotUnderstood(f"the agent answers with a list of more than {MAX_LIST_BYTES:,} bytes")
+        if byte_count > client.list_bytes:
+            raise NotUnderstood(f"the agent answers with a list of more than {client.list_bytes:,} bytes")
         found += (client.understood(row, kind) for row in page.rows)
         following = page.next_offset
         if following is None:

@@ -27,8 +27,8 @@ def json_text(data: bytes) -> str:
     )
 
 
-def say(text: str) -> None:
-    """Print what a command was asked for, all at once.
+def say(text: str, *, end: str = "\n") -> None:
+    """Print what a command was asked for, all at once, or a part of it.
 
     Raises:
         Failure: it cannot be written, for example because the disk is full.
@@ -37,7 +37,7 @@ def say(text: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         # What the terminal's encoding has no character for is escaped: no error, as it says who is meant.
-        click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+        click.echo((text + end).encode(encoding, "backslashreplace").decode(encoding), nl=False)
     except BrokenPipeError:
         _drop_output()
         raise click.exceptions.Exit(EXIT_UNREAD) from None

@@ -21,6 +21,10 @@ TIMEOUT_S: Final = 60.0
 """For an answer: a reload may wait for services that take their time to go."""
 
 
+MAX_LIST_BYTES: Final = 64 * 1024 * 1024
+"""Of all pages of one list together: several times the longest of a mesh of a thousand agents."""
+
+
 class NotRunning(Exception):  # noqa: N818 - what is the case, not an error of anybody
     """No agent answers at the socket."""
 
@@ -65,21 +69,30 @@ class AgentClient:
         path: of the control socket.
         timeout_s: for an answer.
         at: the name or ID of another agent.
+        list_bytes: which the longest list has that is taken.
     """
 
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S, *, at: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        timeout_s: float = TIMEOUT_S,
+        *,
+        at: str | None = None,
+        list_bytes: int = MAX_LIST_BYTES,
+    ) -> None:
         self._path = path
         self._timeout_s = timeout_s
         self._at = at
+        self.list_bytes = list_bytes
 
     @property
     def asks_another(self) -> bool:
         """Whether it asks another agent than the one with the socket."""
         return self._at is not None
 
-    def asking(self, at: str) -> "AgentClient":
+    def asking(self, at: str, *, list_bytes: int) -> "AgentClient":
         """The same for another agent of the mesh."""
-        return AgentClient(self._path, self._timeout_s, at=at)
+        return AgentClient(self._path, self._timeout_s, at=at, list_bytes=list_bytes)
 
     def get(self, place: str, kind: type[T]) -> T:
         """The JSON document at ``place``."""

@@ -9,7 +9,7 @@ import pytest
 from mesh.agent.cli import paging
 from mesh.agent.cli.connection_command import open_connections
 from mesh.agent.cli.event_command import PAGE, _events
-from mesh.agent.cli.paging import LIST_S, MAX_LIST_BYTES
+from mesh.agent.cli.paging import LIST_S
 from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.client import AgentClient, NotUnderstood
 from mesh.agent.control.happenings import ToldEvent, ToldEvents
@@ -61,11 +61,11 @@ def test_a_list_that_goes_on_ends_in_time(tmp_path, monkeypatch):
     assert client.asked == LIST_S
 
 
-def test_a_list_that_is_longer_than_any_is_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(paging, "MAX_LIST_BYTES", MAX_LIST_BYTES // 1024)
+def test_a_list_that_is_longer_than_any_is_none(tmp_path):
     row = {"text": "x" * 4_000}
     client = Endless(tmp_path, lambda asked: {"rows": [row], "next_offset": asked})
-    with pytest.raises(NotUnderstood, match="bytes"):
+    client.list_bytes = 65_536
+    with pytest.raises(NotUnderstood, match="more than 65,536 bytes"):
         listing(client)
     assert client.asked < 20
 
