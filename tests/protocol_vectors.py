@@ -259,7 +259,8 @@ def _add_session(found, agents, writer):
 def _add_short(found, parties, pair):
     """Add the opening of connection 2 under the pair session, accepted and rejected."""
     ingress, exit_ = parties
-    found["pair secret"], found["pair name"] = pair._secret, pair.name
+    secret = bytes(each ^ 0x36 for each in pair._inner[:32])  # as HMAC's inner hash has it
+    found["pair secret"], found["pair name"] = secret, pair.name
     found["pair key A to B"], found["pair key B to A"] = keys = pair.keys(2)
     asking = ShortInitiator(local=ingress, remote=exit_, connection=2, pair=pair)
     opening = asking.open_frame(OpenRequest(routing_key="my-api", credit=65_536, renews_keys=True))

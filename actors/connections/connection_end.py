@@ -250,7 +250,8 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         if self._socket is not None and self._peer_reset is None:  # this end has crashed, or was stopped
             self._meters.connections_reset += 1
         self._drop_socket(reset=True)
-        self._no_longer_open()
+        if not self._is_recorded:
+            self._no_longer_open()
         if self._stream is not None:
             if not self._done:
                 self._send(self._stream.reset(ResetCode.CANCELLED, self.now()).frames)

@@ -21,7 +21,7 @@ from mesh.connection.party import Party
 from mesh.connection.session import Session
 from mesh.connection.shares import Shares
 from mesh.connection.stream import INITIAL_WINDOW_BYTES, ResetCode, Stream, StreamBudget
-from mesh.trust.identity import AgentId, Instance
+from mesh.trust.identity import AgentId
 from mesh.trust.noise.primitives import KeyPair, SharedSecrets
 from mesh.trust.policy import Policy
 
@@ -64,8 +64,8 @@ PLAIN: Final = EndpointSection(key="", target=TcpAddress("", 0))
 class ConnectionSettings(msgspec.Struct, frozen=True):
     """What all connections of an agent share."""
 
-    own_id: AgentId
-    instance: Instance
+    party: Party
+    """This agent as one end of a session."""
     static: KeyPair
     """The Noise static key of this instance's sessions."""
     shared: SharedSecrets
@@ -96,11 +96,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     def config_of(self, key: str) -> EndpointSection:
         """How the endpoint of ``key`` treats its target; of a reserved key, as if nothing was said of it."""
         return self.special.get(key, PLAIN)
-
-    @property
-    def party(self) -> Party:
-        """This agent as one end of a session."""
-        return Party(id=self.own_id, instance=self.instance, session_key=self.static.public)
 
     def stream(
         self, session: Session, send_credit: int, now: float, credit: int = INITIAL_WINDOW_BYTES

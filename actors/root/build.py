@@ -26,6 +26,7 @@ from mesh.connection.door import Door
 from mesh.connection.key_stock import KeyStock
 from mesh.connection.key_terms import KeyTerms
 from mesh.connection.pair_sessions import PairSessions
+from mesh.connection.party import Party
 from mesh.connection.shares import Shares
 from mesh.connection.source_address import SECRET_FOR
 from mesh.connection.stream import StreamBudget
@@ -74,8 +75,7 @@ class Build:
         shared = SharedSecrets(static)
         ephemerals = KeyStock(dispatcher.random_bytes, dispatcher.now)
         self.connections = ConnectionSettings(
-            own_id=setup.identity.id,
-            instance=self.instance,
+            party=Party(id=setup.identity.id, instance=self.instance, session_key=static.public),
             static=static,
             shared=shared,
             budget=around.budget,

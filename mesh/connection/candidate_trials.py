@@ -24,7 +24,7 @@ from mesh.connection.opening_payloads import OpenRequest
 from mesh.connection.party import Party
 from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
-from mesh.connection.repeating import REPEATS_TO_DOUBT, repeat_delay_s
+from mesh.connection.repeating import FIRST_REPEAT_S, REPEATS_TO_DOUBT, repeat_delay_s
 from mesh.deadlines import Deadlines, never
 from mesh.errors import AuthenticationError
 from mesh.escaping import escaped
@@ -193,7 +193,10 @@ class CandidateTrials:
     @property
     def _is_committed(self) -> bool:
         """Whether the client's first bytes may be with a target: then they go to no other."""
-        return any(attempt.may_hold_bytes for attempt in self._attempts.values())
+        for attempt in self._attempts.values():  # noqa: SIM110 -- each connection asks: any() takes four calls
+            if attempt.early and attempt.asked_at < inf:
+                return True
+        return False
 
     @property
     def _may_be_served(self) -> bool:
@@ -224,7 +227,7 @@ class CandidateTrials:
 
     def _repeat_from_now(self, attempt: OpenAttempt, now: float) -> None:
         """Repeat, and doubt, as at first."""
-        attempt.repeats, attempt.repeat_at = 0, now + repeat_delay_s(0)
+        attempt.repeats, attempt.repeat_at = 0, now + FIRST_REPEAT_S
 
     def _open_or_pass_on(self, attempt: OpenAttempt, now: float) -> None:
         """Send OPEN; without a path try the next candidate, for this one's path may not come back in time."""
@@ -235,7 +238,7 @@ class CandidateTrials:
 
     def _send_open(self, attempt: OpenAttempt, now: float, *, again: bool = False) -> None:
         if not attempt.is_asked:
-            if self.listens or self._is_committed:
+            if self._deadlines[Due.WORDS] < inf or self._is_committed:
                 return
             attempt.early = self._early_for(attempt, now)
         for frame in self._make_open(attempt, now, again=again):
@@ -250,7 +253,7 @@ class CandidateTrials:
     def _prepare(self, attempt: OpenAttempt, now: float) -> None:
         """Do what can be done before the client comes."""
         try:
-            attempt.initiator.prepare(self._request())
+            attempt.initiator.prepare(self._request)
         except AuthenticationError as error:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
 
@@ -258,8 +261,9 @@ class CandidateTrials:
         """What of the client's words goes along with the OPEN: none unless this exit alone may be chosen."""
         if not (self._said and self._heard.is_there(attempt.party, now)):
             return b""
-        if any(other.is_asked and other.is_wanted for other in self._attempts.values()):
-            return b""
+        for other in self._attempts.values():
+            if other.asked_at < inf and other.is_wanted:
+                return b""
         early = self._said[: attempt.initiator.early_room(self._request())]
         if early:
             self._heard.asked(attempt.party, now)

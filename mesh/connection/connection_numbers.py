@@ -27,7 +27,7 @@ class ConnectionNumbers:
 
     def reserve(self) -> int:
         """The next number, for a connection that has no client yet."""
-        number = self.take()
+        self.last = number = self.last + 1
         self._reserved.add(number)
         return number
 

@@ -22,7 +22,7 @@ from mesh.connection.opening_payloads import (
     MalformedRequestError,
 )
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.repeating import ANSWER_LOST_S, PROMPT_S, repeat_delay_s
+from mesh.connection.repeating import ANSWER_LOST_S, FIRST_REPEAT_S, PROMPT_S, repeat_delay_s
 from mesh.connection.reserved import is_reserved, read_reserved
 from mesh.connection.session_handshake import SessionResponder
 from mesh.connection.short_open import ShortResponder
@@ -245,7 +245,7 @@ class ExitOpening:
     def _accepted(self, accept: effects.Accept, now: float) -> effects.ExitEffects:
         self._deadlines[_Due.WORDS] = self._deadlines[_Due.SLOW] = inf
         self._answered_at = now
-        self._deadlines[_Due.REPEAT] = now + repeat_delay_s(0)
+        self._deadlines[_Due.REPEAT] = now + FIRST_REPEAT_S
         self._deadlines[_Due.END] = now + self._open_timeout_s
         return (accept,)
 

@@ -6,6 +6,7 @@ first, and the answer to either counts. So it is after some silence: UNKNOWN may
 """
 
 import enum
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import structs
@@ -77,15 +78,15 @@ class Initiator:
         """The connection's, for people, once there is an answer: also of one that was rejected."""
         return self._answered.id
 
-    def prepare(self, request: OpenRequest) -> None:
-        """Make a full OPEN ahead if none is needed only because there is a pair session: that takes no time.
+    def prepare(self, request: Callable[[], OpenRequest]) -> None:
+        """Make a full OPEN ahead, unless there is a pair session: under that one takes no time.
 
         Raises:
             AuthenticationError: the exit's session key is of small order.
         """
         if not self._openers.has_pair():
             self._full = (self._openers.full(is_ahead=True),)
-            self._full[0].open_frame(request)
+            self._full[0].open_frame(request())
 
     def open_frame(self, request: OpenRequest) -> Frame:
         """The OPEN to send at first, or because of :meth:`pair_unknown`; its bytes are the same each time.

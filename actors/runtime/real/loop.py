@@ -141,17 +141,14 @@ class LoopDispatcher:
     now = staticmethod(time.monotonic)
     """Monotonic seconds; every handler asks, so there is no call around the call."""
 
-    def unix_time(self) -> float:
-        """Wall-clock seconds since 1970."""
-        return time.time()
+    unix_time = staticmethod(time.time)
+    """Wall-clock seconds since 1970."""
 
-    def random_bytes(self, count: int) -> bytes:
-        """Bytes of the system's generator."""
-        return os.urandom(count)
+    random_bytes = staticmethod(os.urandom)
+    """Bytes of the system's generator."""
 
-    def uniform(self) -> float:
-        """A draw in [0, 1), not for keys."""
-        return random.random()  # noqa: S311 - jitter
+    uniform = staticmethod(random.random)
+    """A draw in [0, 1), not for keys."""
 
     def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""

@@ -83,7 +83,8 @@ class Readiness:
 
     def attach(self, owner: SocketOwner) -> None:
         """Report to ``owner`` from now on; what was watched for an earlier owner is watched no more."""
-        self.stop()
+        if self._reading or self._writing:
+            self.stop()
         self._owner = owner
 
     def watch_end(self) -> None:
@@ -125,8 +126,10 @@ class Readiness:
 
     def stop(self) -> None:
         """Watch nothing and let go of the owner."""
-        self.watch_read(enabled=False, socket_=None)
-        self.watch_write(enabled=False, socket_=None)
+        if self._reading:
+            self.watch_read(enabled=False, socket_=None)
+        if self._writing:
+            self.watch_write(enabled=False, socket_=None)
         self._owner = self._socket = None
 
     def close(self) -> None:

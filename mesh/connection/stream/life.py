@@ -175,8 +175,10 @@ class StreamLife:
             return
         self._released = True
         self._aborted = self._aborted or not self.finished
-        self._state = State.DONE
-        self._stop_timers()
+        if self._state is not State.DONE:
+            self._state = State.DONE
+            self._stop_timers()
+        self._wait_until = inf
         self._sender.release()
         self._receiver.release()
 

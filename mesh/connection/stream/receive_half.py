@@ -66,7 +66,7 @@ class ReceiveHalf:
         self._floor = limits.floor
         self._reserved_bytes = max(credit, limits.floor)
         """What of the budget is this half's: credit not taken yet, and until the FIN at least the floor."""
-        budget.reserve(self._reserved_bytes)
+        budget.reserved_bytes += self._reserved_bytes
         self.next_number = 0
         """Every segment below has arrived."""
         self.received_bytes = self.taken_bytes = 0
@@ -213,9 +213,7 @@ class ReceiveHalf:
         new_credit = self.taken_bytes + self._window.size_bytes - self.credit
         if new_credit >= self._window.ack_bytes and not self.finished:
             self.credit += new_credit
-            held = self._window.size_bytes  # at least the floor
-            self._budget.reserve(held - self._reserved_bytes)
-            self._reserved_bytes = held
+            self._hold(self._window.size_bytes)  # at least the floor
         return self.credit
 
     def release(self) -> None:
@@ -228,5 +226,5 @@ class ReceiveHalf:
 
     def _hold(self, byte_count: int) -> None:
         """Have so much of the budget reserved."""
-        self._budget.reserve(byte_count - self._reserved_bytes)
+        self._budget.reserved_bytes += byte_count - self._reserved_bytes
         self._reserved_bytes = byte_count

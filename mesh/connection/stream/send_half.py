@@ -387,9 +387,9 @@ class SendHalf:
 
     def release(self) -> None:
         """Forget everything kept."""
-        byte_count = self.sent_bytes - self.acknowledged_bytes
-        self._budget.release(byte_count + len(self._kept) * SEGMENT_OVERHEAD_BYTES)
-        self._budget.unacknowledged_segments -= len(self._kept)
+        budget, count = self._budget, len(self._kept)
+        budget.reserved_bytes -= self.sent_bytes - self.acknowledged_bytes + count * SEGMENT_OVERHEAD_BYTES
+        budget.unacknowledged_segments -= count
         self.acknowledged_bytes = self.sent_bytes
         self.acknowledged_number = self.next_number
         self._repeat_next = self._repeat_end = self.next_number

@@ -54,8 +54,7 @@ def settings_of(identity: Identity, **changes: Any) -> ConnectionSettings:
     shared = SharedSecrets(static)
     ephemerals = KeyStock(lambda count: next(_DRAWN).to_bytes(count, "big"), lambda: 0.0)
     settings = ConnectionSettings(
-        own_id=identity.id,
-        instance=Instance(identity.public_key[:16]),
+        party=Party(id=identity.id, instance=Instance(identity.public_key[:16]), session_key=static.public),
         static=static,
         shared=shared,
         budget=StreamBudget(BUDGET_BYTES),

@@ -82,7 +82,7 @@ class Opening(World):
         super().__init__()
         self.listener.rtt_step = rtt_step
         self.exits = [Candidate(self, identity) for identity in identities]
-        wires = {each.settings.own_id: each.wire for each in self.exits}
+        wires = {each.settings.party.id: each.wire for each in self.exits}
         self.table = start(self.world, Table, wires, host="branch")
         self.table.answers = register
         self.settings = settings_of(INGRESS, **changes)

@@ -126,7 +126,7 @@ def test_an_exit_that_was_restarted_is_asked_again_as_what_it_is_now(one):
     assert one.client.end == ""
     assert len(exit_.opens) == 1
     present = msgspec.structs.replace(old, instance=Instance(b"n" * 16))
-    exit_.settings = msgspec.structs.replace(exit_.settings, instance=present.instance)
+    exit_.settings = msgspec.structs.replace(exit_.settings, party=present)
     one.listener.parties = (present,)
     one.run(RETRY_AFTER_S)
     session = exit_.answer()

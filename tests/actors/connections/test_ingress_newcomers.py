@@ -85,7 +85,8 @@ def test_one_that_has_refused_is_not_asked_again_but_as_another_instance(later):
     second.answer("unavailable")
     later.run(3.0)
     assert len(second.opens) == 1
-    second.settings = msgspec.structs.replace(second.settings, instance=Instance(b"n" * 16))
+    anew = msgspec.structs.replace(second.settings.party, instance=Instance(b"n" * 16))
+    second.settings = msgspec.structs.replace(second.settings, party=anew)
     later.offer(first, second)
     later.run(HEDGE_AFTER_S)
     assert len(second.opens) == 2
@@ -110,7 +111,7 @@ def test_while_an_exit_is_waited_for_the_others_are_tried_no_faster():
     scene = Opening(*IDENTITIES[1:5])
     restarting, *others = scene.exits
     scene.offer(*others)
-    scene.tell(messages.PeerRestarted(restarting.settings.own_id))
+    scene.tell(messages.PeerRestarted(restarting.settings.party.id))
     began = scene.world.now()
     asked = []
     for until in (0.8, 1.2, 1.8, 2.2):

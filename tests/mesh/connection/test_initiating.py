@@ -77,7 +77,7 @@ def test_it_is_short_where_there_is_a_pair_session_and_stays_what_it_is(paired, 
 def test_nothing_is_made_ahead_where_there_is_a_pair_session():
     openers = Openers(paired=True)
     asking = Initiator(openers)
-    asking.prepare(REQUEST)
+    asking.prepare(lambda: REQUEST)
     assert openers.made == []
     assert not asking.is_prepared
     assert asking.open_frame(REQUEST).number == SHORT_OPEN
@@ -87,7 +87,7 @@ def test_what_was_made_ahead_is_used_unless_there_is_a_pair_session_by_then():
     openers = Openers(paired=False)
     asking, other = Initiator(openers), Initiator(openers)
     for each in (asking, other):
-        each.prepare(REQUEST)
+        each.prepare(lambda: REQUEST)
         assert each.is_prepared
     assert asking.open_frame(REQUEST).number == FULL_OPEN
     openers.paired = True
@@ -99,7 +99,7 @@ def test_what_was_made_ahead_is_used_unless_there_is_a_pair_session_by_then():
 def test_a_pair_session_that_is_gone_by_then_takes_a_handshake_at_once():
     openers = Openers(paired=True)
     asking = Initiator(openers)
-    asking.prepare(REQUEST)
+    asking.prepare(lambda: REQUEST)
     openers.paired = False
     assert asking.open_frame(REQUEST).number == FULL_OPEN
     assert openers.made == ["full"]
