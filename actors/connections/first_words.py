@@ -1,7 +1,8 @@
 """The ingress end of a connection, as far as it hears its client before there is an exit.
 
-What the client says at once goes along with the OPEN. It is waited for a moment, if those before it have
-spoken in time; then the client is not read until an exit is chosen, and its hang-up is looked for.
+What the client says at once goes along with the OPEN, if there is room for all of it. It is waited for a
+moment, if those before it have spoken in time; then the client is not read until an exit is chosen, and its
+hang-up is looked for.
 """
 
 from abc import abstractmethod
@@ -75,9 +76,25 @@ class HearingEnd(ConnectionEnd[M], Generic[M]):
         """
         buffer = self._dispatcher.read_buffer
         count = socket.recv_into(buffer[:MAX_EARLY_BYTES])
+        self._heard_bytes(count)
+        return bytes(buffer[:count])
+
+    def _what_follows(self, socket: StreamSocket, most: int) -> bytes:
+        """More of what the client has said by now: sent together, it reaches the target together."""
+        buffer = self._dispatcher.read_buffer[:most]
+        try:
+            count = socket.recv_into(buffer) if buffer else 0
+        except BlockingIOError:
+            return b""
+        except OSError:
+            self._is_gone = True
+            return b""
+        self._heard_bytes(count)
+        return bytes(buffer[:count])
+
+    def _heard_bytes(self, count: int) -> None:
         self._meters.bytes_sent += count
         self._key_meter.sent_bytes += count
-        return bytes(buffer[:count])
 
     def _readable_while_opening(self) -> None:
         """The client, who was waited for, has said something."""
@@ -121,6 +138,8 @@ class HearingEnd(ConnectionEnd[M], Generic[M]):
             self._end_as(Ending.LOST, "the exit takes too few bytes to begin with, or not in their order")
             self._local_reset([], ResetCode.PROTOCOL_ERROR)
             return
+        if len(choice.unsent) == MAX_EARLY_BYTES:  # likely, not all that the client has said
+            unsent += self._what_follows(socket, choice.credit - len(unsent))
         if unsent:
             self._send(stream.send(unsent, self.now()).frames)
         # The exit waits for a sealed frame, to know that it was chosen. Most clients have spoken by now, and
@@ -128,6 +147,8 @@ class HearingEnd(ConnectionEnd[M], Generic[M]):
         # read whole: what else there is makes the socket readable.
         if 0 < taken_bytes + len(choice.unsent) < MAX_EARLY_BYTES:
             self._settle()
+        elif self._is_gone:
+            self._local_reset([])
         else:
             self.on_readable(socket)
         if stream.sent_bytes == 0 and not choice.answer:

@@ -20,7 +20,7 @@ from mesh.connection.ingress_states import IngressEvent, IngressState, advance
 from mesh.connection.initiating import Initiator
 from mesh.connection.offer import Offer
 from mesh.connection.open_attempt import OpenAttempt
-from mesh.connection.opening_payloads import OpenRequest
+from mesh.connection.opening_payloads import MAX_EARLY_BYTES, OpenRequest
 from mesh.connection.party import Party
 from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience_s
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
@@ -258,16 +258,20 @@ class CandidateTrials:
             self._refused(attempt, IngressVerdict.UNUSABLE_KEY, str(error), now)
 
     def _early_for(self, attempt: OpenAttempt, now: float) -> bytes:
-        """What of the client's words goes along with the OPEN: none unless this exit alone may be chosen."""
-        if not (self._said and self._heard.is_there(attempt.party, now)):
+        """What the client has said, if there is room for all of it and this exit alone may be chosen.
+
+        Where it has said more than fits, a part would reach the target a round trip before the rest, be
+        answered no sooner, and keep the client from other exits.
+        """
+        if not (0 < len(self._said) < MAX_EARLY_BYTES and self._heard.is_there(attempt.party, now)):
             return b""
         for other in self._attempts.values():
             if other.asked_at < inf and other.is_wanted:
                 return b""
-        early = self._said[: attempt.initiator.early_room(self._request())]
-        if early:
-            self._heard.asked(attempt.party, now)
-        return early
+        if len(self._said) > attempt.initiator.early_room(self._request()):
+            return b""
+        self._heard.asked(attempt.party, now)
+        return self._said
 
     def _make_open(self, attempt: OpenAttempt, now: float, *, again: bool) -> tuple[Frame, ...]:
         """The OPEN, the same each time, in each form that it has; nothing if the exit's key is of no use."""

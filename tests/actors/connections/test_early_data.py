@@ -7,7 +7,7 @@ import pytest
 from actors.connections.first_words import HearingEnd
 from mesh.connection.early_data import FIRST_PASSED, MOST_WAIT_S, HeardExits
 from mesh.connection.loops import LoopWatch
-from mesh.connection.opening_payloads import OpenReply, OpenRequest
+from mesh.connection.opening_payloads import MAX_EARLY_BYTES, OpenReply, OpenRequest
 from mesh.connection.pair_session import PairSession
 from mesh.connection.pair_sessions import PairLimits, PairSessions
 from mesh.connection.short_open import ShortResponder
@@ -66,12 +66,16 @@ def asked(candidate: Candidate) -> tuple[OpenRequest, ShortResponder]:
     return responder.read_open(frame), responder
 
 
+def accepted(scene: Opening, **reply: Any) -> tuple[Frame, Any]:
+    """An answer to the OPEN of the first exit, and its session."""
+    _, responder = asked(scene.exits[0])
+    return reply_with(responder, OpenReply(**({"accepted": True, "credit": 65_536} | reply)))
+
+
 def answer(scene: Opening, **reply: Any) -> Any:
     """Answer the OPEN of the first exit."""
-    candidate = scene.exits[0]
-    _, responder = asked(candidate)
-    frame, session = reply_with(responder, OpenReply(**({"accepted": True, "credit": 65_536} | reply)))
-    candidate.send(frame)
+    frame, session = accepted(scene, **reply)
+    scene.exits[0].send(frame)
     scene.run(0.005)
     return session
 
@@ -218,3 +222,30 @@ def test_a_client_that_finishes_without_a_word_is_not_waited_for_any_longer(open
     assert len(frames) == 1
     answer(scene)
     assert len(scene.exits[0].wire.of(FrameType.FIN)) == 1
+
+
+@pytest.mark.parametrize("size", [1023, 1024, 1025, 20_000])
+def test_a_request_goes_along_whole_or_follows_whole(opening, size):
+    """In two pieces a round trip apart it would be answered no sooner, and no other exit could have it."""
+    scene, said = opening(OTHER_EXIT), b"q" * size
+    scene.client.send(said)
+    scene.run(0.01)
+    early = asked(scene.exits[0])[0].early
+    assert early == (said if size < MAX_EARLY_BYTES else b"")
+    session = answer(scene, took_early=bool(early))
+    sent = [data for _, data in said_on_the_stream(scene, session)]
+    assert len(sent) == (0 if early else 1)
+    assert early + b"".join(sent) == said
+
+
+def test_a_client_that_is_reset_behind_a_long_request_is_reset_at_the_exit(opening):
+    scene = opening()
+    scene.client.send(b"q" * MAX_EARLY_BYTES)
+    scene.run(0.01)
+    frame, session = accepted(scene)
+    scene.exits[0].send(frame)
+    scene.client.socket.abort()
+    scene.run(2.0)
+    reset = scene.exits[0].wire.of(FrameType.RESET)[0]
+    assert decode_reset(session.open_control(reset)).code is ResetCode.RESET
+    assert said_on_the_stream(scene, session) == [(0, b"q" * MAX_EARLY_BYTES)]
