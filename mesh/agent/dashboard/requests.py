@@ -25,6 +25,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         """Take what of ``data`` belongs to the request; how many bytes that is."""
         count: int = super().received(data)
         self.taken += count
+        if self.completed:  # to have Waitress ask for a body then is to wait for one
+            self.expect_continue = False
         return count
 
     def parse_header(self, header_plus: bytes) -> None:

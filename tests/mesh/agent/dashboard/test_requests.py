@@ -68,3 +68,19 @@ def test_a_request_without_a_body_does_not(lines: tuple[str, ...]):
     one = parsed(*lines, body=b"")
     assert one.error is None
     assert "CONNECTION" not in one.headers
+
+
+@pytest.mark.parametrize(
+    ("lines", "asks"),
+    [
+        ((), False),
+        (("Content-Length: 5",), True),
+        ((CHUNKED,), True),
+        (("Content-Length: 5", "X: a\0b"), False),
+    ],
+)
+def test_a_body_is_asked_for_only_where_one_is_to_come(lines: tuple[str, ...], asks: bool):
+    parser = RequestParser(Adjustments())
+    parser.received("\r\n".join(("POST / HTTP/1.1", "Expect: 100-continue", *lines, "", "")).encode())
+    assert parser.expect_continue == asks
+    assert parser.completed != asks
