@@ -103,6 +103,7 @@ class CandidateDesk:
         meter: ListenerMeter,
     ) -> None:
         self._owner = owner
+        self._draw = owner.dispatcher.uniform
         self._key = key
         self._reports = reports
         self._by_choice = by_choice
@@ -191,14 +192,14 @@ class CandidateDesk:
                 now = self._owner.now()
                 self._meter.refused(f"{why}; no answer from {asked}" if asked else why, now)
             case messages.FindCandidates(reply_to=reply_to, tried=tried):
-                offers = self._candidates.order(self._owner.now(), self._owner.dispatcher.uniform(), tried)
+                offers = self._candidates.order(self._owner.now(), self._draw(), tried)
                 self._owner.tell(reply_to, messages.CandidatesFound(offers))
 
     def _named(self, exit_id: AgentId) -> str:
         return named(self._candidates.name_of(exit_id), exit_id)
 
     def _candidate_failed(self, exit_id: AgentId, code: str) -> None:
-        aside_s = self._candidates.failed(exit_id, code, self._owner.now(), self._owner.dispatcher.uniform())
+        aside_s = self._candidates.failed(exit_id, code, self._owner.now(), self._draw())
         if aside_s is not None:
             self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
             self._meters.candidates_set_aside += 1
@@ -216,9 +217,7 @@ class CandidateDesk:
         """
         standby = self._standby
         prepared = standby.party if standby is not None else None
-        candidates = self._candidates.order(
-            self._owner.now(), self._owner.dispatcher.uniform(), prepared=prepared
-        )
+        candidates = self._candidates.order(self._owner.now(), self._draw(), prepared=prepared)
         if not candidates:
             self._cut_loop(socket, "who offers the key leads back to this agent")
             return
@@ -253,7 +252,7 @@ class CandidateDesk:
         """
         if self._standby is not None and self._standby.connection.is_alive():
             return
-        offer = self._candidates.next(self._owner.now(), self._owner.dispatcher.uniform())
+        offer = self._candidates.next(self._owner.now(), self._draw())
         if offer is not None:
             self._standby = _Standby(self._start_ingress(offer, self._owner.ref), offer.party)
 

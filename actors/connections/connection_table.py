@@ -342,7 +342,9 @@ class ConnectionTable(Actor[messages.Inbound]):
     def _detour_for(self, key: ConnectionId) -> Ref[link_messages.SendFrames] | None:
         """The link round a suspected first hop; ``None`` if the usual one is to be taken."""
         hop = self._detours.start(key, key[0], self.now())
-        detour = None if hop is None else self._links.get(hop)
+        if hop is None:
+            return None
+        detour = self._links.get(hop)
         if detour is None:
             self._detours.forget(key)
         return detour

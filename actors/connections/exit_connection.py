@@ -32,6 +32,7 @@ from actors.runtime.seam import (
 from mesh.addresses import SocketAddress
 from mesh.connection import exit_effects as effects
 from mesh.connection.door import Door
+from mesh.connection.early_data import ANSWER_WAIT_S
 from mesh.connection.endings import End, Ending
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
@@ -108,8 +109,9 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
     def on_start(self) -> None:
         """Judge the OPEN."""
         now = self.now()
-        self._alarm.arm(now + FIRST_LOOK_S, now)
-        self._do(self._opening.start(now))
+        wanted = self._opening.start(now)
+        self._alarm.arm(now + (ANSWER_WAIT_S if self._opening.early else FIRST_LOOK_S), now)
+        self._do(wanted)
 
     def on_receive(self, message: messages.ExitInbound) -> None:
         """Handle one message."""
@@ -145,7 +147,8 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
 
     def release(self) -> None:
         """Free the number, and the endpoint's place."""
-        self._reach.cancel()
+        if self._reach.under_way:
+            self._reach.cancel()
         if self._key:
             self._record()
         self._leave_endpoint()

@@ -146,7 +146,8 @@ class HearingEnd(ConnectionEnd[M], Generic[M]):
         # what they said serves; asking for an answer would cost two frames more. A short request has been
         # read whole: what else there is makes the socket readable.
         if 0 < taken_bytes + len(choice.unsent) < MAX_EARLY_BYTES:
-            self._settle()
+            if unsent:  # else what came of the answer is settled
+                self._settle()
         elif self._is_gone:
             self._local_reset([])
         else:

@@ -72,13 +72,14 @@ class CandidatePool:
         "_is_ranked",
         "_last_turn",
         "_looping",
-        "_offers",
         "_ranking",
         "_turns",
+        "offers",
     )
 
     def __init__(self) -> None:
-        self._offers: tuple[Offer, ...] = ()
+        self.offers: tuple[Offer, ...] = ()
+        """Who offers the key."""
         self._failing: dict[AgentId, _Failing] = {}
         self._looping: dict[AgentId, float] = {}
         """Who leads back to this agent, and until when it is left alone."""
@@ -90,11 +91,6 @@ class CandidatePool:
         self._is_ranked = True
         """Whether the ranking is that of the offers: it is made when a connection needs it."""
 
-    @property
-    def offers(self) -> tuple[Offer, ...]:
-        """Who offers the key."""
-        return self._offers
-
     def name_of(self, agent_id: AgentId) -> str:
         """The display name of one that offers the key; nothing for any other."""
         offer = self._by_id.get(agent_id)
@@ -105,8 +101,8 @@ class CandidatePool:
 
         One that comes back while it is set aside stays so: a link that flaps must not make it good.
         """
-        self._offers = tuple(offers)
-        self._by_id = offered = {offer.party.id: offer for offer in self._offers}
+        self.offers = tuple(offers)
+        self._by_id = offered = {offer.party.id: offer for offer in self.offers}
         self._is_ranked = False
         self._turns = {agent_id: turn for agent_id, turn in self._turns.items() if agent_id in offered}
         self._failing = {
@@ -144,14 +140,14 @@ class CandidatePool:
     def _first(
         self, count: int, now: float, draw: float, tried: Collection[Party], prepared: Party | None
     ) -> tuple[Offer, ...]:
-        if len(self._offers) < 2 and not tried and not self._looping:
-            return self._offers  # most keys are offered by one agent
+        if len(self.offers) < 2 and not tried and not self._looping:
+            return self.offers  # most keys are offered by one agent
         if not self._is_ranked:
-            self._ranking = Ranking(self._offers, self._standing_of, now)
+            self._ranking = Ranking(self.offers, self._standing_of, now)
             self._is_ranked = True
         begin_at = None if prepared is None else self._ranking.position_of(prepared)
         if begin_at is None:
-            begin_at = int(draw * len(self._offers))
+            begin_at = int(draw * len(self.offers))
         return self._ranking.first(count, now, tried, begin_at=begin_at)
 
     def _standing_of(self, agent_id: AgentId) -> Standing:
@@ -216,5 +212,5 @@ class CandidatePool:
         if failing is not None and failing.aside_until <= now:
             failing.is_on_trial = True
             failing.aside_until = now + TRIAL_S
-        if len(self._offers) > 1:
+        if len(self.offers) > 1:
             self._stands_otherwise(agent_id)

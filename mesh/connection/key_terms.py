@@ -43,19 +43,14 @@ class KeyLimits(msgspec.Struct, frozen=True):
     least_age_s: float = LEAST_KEY_AGE_S
     patience_s: float = REKEY_PATIENCE_S
 
-    def age_of(self, session: Session) -> float:
-        """How old the keys of a connection become at this end, in seconds."""
+    def of(self, session: Session) -> tuple[float, float]:
+        """How old the keys of a connection become at this end, in seconds, and how many bytes they carry."""
         if not session.renews_keys:
-            return inf
+            return inf, inf
         if session.is_exit:
-            return self.age_s
-        return self.age_s * (INGRESS_SHARE + SPREAD * int(session.id[:2], 16) / 256)
-
-    def bytes_of(self, session: Session) -> float:
-        """What they carry at this end."""
-        if not session.renews_keys:
-            return inf
-        return self.byte_count if session.is_exit else int(self.byte_count * INGRESS_SHARE)
+            return self.age_s, float(self.byte_count)
+        spread_share = INGRESS_SHARE + SPREAD * int(session.id[:2], 16) / 256
+        return self.age_s * spread_share, float(int(self.byte_count * INGRESS_SHARE))
 
 
 def _answer_budget() -> TokenBucket:

@@ -56,7 +56,8 @@ class Shares(Generic[H]):
         It is :meth:`may_take` and :meth:`take` in one: each connection takes several places.
         """
         free, held = self.limit - self.taken, self._held.get(holder, 0)
-        if free <= 0 or (held and held >= self._greed * (free - 1) and self.limit >= LEAST_DIVIDED):
+        # Most hold little, and may have more whoever else holds any.
+        if free <= 0 or (held >= GREED_BESIDE_OTHERS * (free - 1) and not self.may_take(holder)):
             return False
         self._held[holder] = held + 1
         self.taken += 1

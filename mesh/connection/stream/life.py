@@ -81,10 +81,10 @@ class StreamLife:
         self._terms = terms
         self._rekeying: Rekeying | None = None
         """None until the keys are due first: most connections end before."""
-        self._rekey_at = opened_at + terms.limits.age_of(session)
-        """When something is due of new keys."""
-        self._worn_at = float(terms.limits.bytes_of(session))
-        """After how many bytes, in both directions together."""
+        key_age_s, self._worn_at = terms.limits.of(session)
+        """After how many bytes, in both directions together, something is due of new keys."""
+        self._rekey_at = opened_at + key_age_s
+        """When."""
         self._rtt = RoundTrip()
         self._sender = SendHalf(session, send_credit, budget, self._rtt, limits)
         self._receiver = ReceiveHalf(session, credit, budget, self._rtt, limits)

@@ -316,6 +316,7 @@ class Rekeying:
         self._said = b""
         limits = self._terms.limits
         self._not_before = now + limits.least_age_s
-        self.due = max(self._keyed_at + limits.age_of(self._session), self._not_before)
-        self.worn_at = float(self._keyed_bytes + limits.bytes_of(self._session))
+        age_s, byte_count = limits.of(self._session)
+        self.due = max(self._keyed_at + age_s, self._not_before)
+        self.worn_at = self._keyed_bytes + byte_count
         self._terms.changed()

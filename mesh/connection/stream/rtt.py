@@ -27,22 +27,28 @@ class RoundTrip:
 
     __slots__ = (
         "_bucket_ends_at",
-        "_is_of_segments",
         "_minimum",
         "_previous_minimum",
         "_variation_s",
+        "is_of_segments",
         "minimum_s",
         "sampled_at",
         "smoothed_s",
+        "tail_probe_s",
+        "timeout_s",
     )
 
     def __init__(self) -> None:
         self.smoothed_s: float | None = None
         """None before the first sample."""
         self.sampled_at = -inf
-        self._is_of_segments = False
+        self.is_of_segments = False
         """Whether a segment has been measured, or PROBEs only."""
         self._variation_s = 0.0
+        self.timeout_s = INITIAL_TIMEOUT_S
+        """After which a segment counts as unanswered (RTO), the other end's delay of its ACK included."""
+        self.tail_probe_s = INITIAL_TIMEOUT_S
+        """After which to repeat the last segment: RFC 8985 section 7.2, with a margin for variation."""
         self._minimum = self._previous_minimum = inf
         self.minimum_s = 0.0
         """The smallest of the samples of the last 10 to 20 s; 0 before the first."""
@@ -51,25 +57,30 @@ class RoundTrip:
     def sample(self, rtt_s: float, now: float) -> None:
         """Take in what one segment has taken; at least a microsecond counts."""
         rtt_s = max(rtt_s, 1e-6)
-        if self._is_of_segments and self.smoothed_s is not None:
-            self._variation_s += _BETA * (abs(self.smoothed_s - rtt_s) - self._variation_s)
-            self.smoothed_s += _ALPHA * (rtt_s - self.smoothed_s)
+        smoothed_s = self.smoothed_s
+        if self.is_of_segments and smoothed_s is not None:
+            self._variation_s += _BETA * (abs(smoothed_s - rtt_s) - self._variation_s)
+            self._follow(smoothed_s + _ALPHA * (rtt_s - smoothed_s), rtt_s, now)
         else:
-            self._is_of_segments = True
-            self.smoothed_s, self._variation_s = rtt_s, rtt_s / 2
-        self._take_minimum(rtt_s, now)
+            self.is_of_segments = True
+            self._variation_s = rtt_s / 2
+            self._follow(rtt_s, rtt_s, now)
 
     def sample_of_probe(self, rtt_s: float, now: float) -> None:
         """Take in what a PROBE has taken, which overtakes segments: timers go by it only before the first."""
         rtt_s = max(rtt_s, 1e-6)
-        if not self._is_of_segments:
-            self.smoothed_s, self._variation_s = rtt_s, rtt_s / 2
-        self._take_minimum(rtt_s, now)
+        if self.is_of_segments:
+            self._take_minimum(rtt_s, now)
+        else:
+            self._variation_s = rtt_s / 2
+            self._follow(rtt_s, rtt_s, now)
 
-    @property
-    def is_of_segments(self) -> bool:
-        """Whether it tells how long segments take."""
-        return self._is_of_segments
+    def _follow(self, smoothed_s: float, rtt_s: float, now: float) -> None:
+        self.smoothed_s = smoothed_s
+        likely_s = smoothed_s + 4 * self._variation_s
+        self.timeout_s = min(max(likely_s + MAX_ACK_DELAY_S, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
+        self.tail_probe_s = max(2 * smoothed_s, likely_s) + 1.4 * MAX_ACK_DELAY_S
+        self._take_minimum(rtt_s, now)
 
     def _take_minimum(self, rtt_s: float, now: float) -> None:
         self.sampled_at = now
@@ -83,14 +94,6 @@ class RoundTrip:
         self.minimum_s = min(self._minimum, self._previous_minimum)
 
     @property
-    def timeout_s(self) -> float:
-        """After which a segment counts as unanswered (RTO), the other end's delay of its ACK included."""
-        if self.smoothed_s is None:
-            return INITIAL_TIMEOUT_S
-        timeout = self.smoothed_s + 4 * self._variation_s + MAX_ACK_DELAY_S
-        return min(max(timeout, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
-
-    @property
     def stall_s(self) -> float:
         """After which an acknowledgement is late even on a path that has become twice as slow; 0 if unknown.
 
@@ -101,10 +104,3 @@ class RoundTrip:
     def backed_off_s(self, repetitions: int, longest_s: float = MAX_TIMEOUT_S) -> float:
         """The timeout after so many repetitions: doubled with each, up to ``longest_s``."""
         return min(self.timeout_s * float(1 << min(repetitions, 16)), longest_s)
-
-    @property
-    def tail_probe_s(self) -> float:
-        """After which to repeat the last segment: RFC 8985 section 7.2, with a margin for variation."""
-        if self.smoothed_s is None:
-            return INITIAL_TIMEOUT_S
-        return max(2 * self.smoothed_s, self.smoothed_s + 4 * self._variation_s) + 1.4 * MAX_ACK_DELAY_S

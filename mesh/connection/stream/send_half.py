@@ -320,14 +320,15 @@ class SendHalf:
             self._repeat_next += 1
 
     def _arm(self, now: float) -> None:
-        rtt = self._rtt
         if not self._kept:
             self.due = inf
-        elif self._probes_tail:
-            wait_s = min(rtt.tail_probe_s * (1 << self._patience), rtt.backed_off_s(self._patience))
-            self.due = now + max(wait_s, self._queue_s(now))
+            return
+        rtt, patience = self._rtt, self._patience
+        if self._probes_tail:
+            wait_s = min(rtt.tail_probe_s * (1 << patience), rtt.backed_off_s(patience))
         else:
-            self.due = now + max(rtt.backed_off_s(max(self._patience - 1, 0)), self._queue_s(now))
+            wait_s = rtt.backed_off_s(max(patience - 1, 0))
+        self.due = now + (wait_s if rtt.is_of_segments else max(wait_s, self._queue_s(now)))
 
     def path_measured(self, now: float) -> None:
         """A PROBE has told what a round trip takes: nothing is waited for as on a path that is not known."""
