@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import click
 
 from mesh.addresses import MAX_UNIX_PATH_BYTES
+from mesh.agent.argument_text import not_text
 from mesh.agent.finding import control_socket
 from mesh.agent.pumping import CutError, Witness, pump
 from mesh.agent.standard_descriptors import complete_standard_streams
@@ -60,6 +61,8 @@ def connect(key: str, agent: str, config: Path | None, place: Path | None) -> No
     try:
         data_dir = control_socket(config, place).parent
         wanted = request(host_of(key, agent))
+    except UnicodeEncodeError:
+        _end(not_text((key, agent)), EXIT_USAGE)
     except (MeshError, ValueError) as error:
         _end(str(error), EXIT_USAGE)
     connected = _connected(data_dir / NAME)

@@ -95,6 +95,7 @@ class Events:
             numbers.append(signal.SIGHUP)
         wake_up_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         before = {number: signal.signal(number, handle) for number in numbers}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # what has come since the start comes now
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mesh.agent.cli.failure import Failure, told_plainly
+from mesh.agent.cli.shortages import shortages_told
 from mesh.agent.cli.standard_streams import say
 from mesh.agent.config_source import ConfigSource
 from mesh.agent.credentials import check_files
@@ -45,12 +46,13 @@ def agent(config: Path, *, check_only: bool, log_format: str | None, log_level: 
     if check_only:
         _report_check(config, loaded)
         return
-    # Not above: checking a configuration needs neither event loops nor the HTTP server.
-    with importing():
-        from mesh.agent.process import run  # noqa: PLC0415
+    with shortages_told():
+        # Not above: checking a configuration needs neither event loops nor the HTTP server.
+        with importing():
+            from mesh.agent.process import run  # noqa: PLC0415
 
-    with logging_to(loaded.config.logging) as output:
-        status = run(source, loaded, output)
+        with logging_to(loaded.config.logging) as output:
+            status = run(source, loaded, output)
     sys.exit(status)
 
 

@@ -1,8 +1,10 @@
 """``mesh agent`` and ``mesh check``: what they read, say and hand on."""
 
+import errno
 import subprocess
 import sys
 from types import ModuleType
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -127,6 +129,33 @@ def test_a_check_shows_nothing_that_came_from_the_environment(write, monkeypatch
 def test_a_file_at_fault_is_one_line(write, agent):
     result = run("agent", write("agent: {name: broken}"))
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, "/x/identity.key: is missing")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("can't start new thread"), "the system gives it no more threads; it has about 40: "),
+        (OSError(errno.EMFILE, "Too many open files"), " descriptors, and needs 64 at least: LimitNOFILE="),
+        (OSError(errno.ENFILE, "Too many open files in system"), "the machine has no descriptors left: "),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "no memory is left"),
+        (MemoryError(), "no memory is left"),
+    ],
+)
+def test_an_agent_that_is_given_too_little_says_what_in_one_line(write, agent, error, told):
+    agent.run = Mock(side_effect=error)
+    result = run("agent", write(GOOD))
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert line.startswith("the agent cannot start: ")
+    assert told in line
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError(errno.EIO, "Input/output error")])
+def test_what_is_no_shortage_is_not_taken_for_one(write, agent, error):
+    agent.run = Mock(side_effect=error)
+    result = run("agent", write(GOOD))
+    assert "cannot start" not in result.output
+    assert result.exit_code == 1
 
 
 def test_a_configuration_that_is_not_there():
