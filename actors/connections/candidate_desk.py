@@ -8,7 +8,7 @@ comes together with others, gets a connection that is started for it.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple, Protocol, TypeVar
 
 from actors.connections.listener_reports import ListenerReports
@@ -159,7 +159,7 @@ class CandidateDesk:
         self._candidates.update(offers, self._owner.now())
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self.discard_standby("its candidate offers the key no more")
-        if before and offers and before[0].party.id != offers[0].party.id:
+        if before and offers and not _is_as_near(before[0], offers):
             self._reports.prefers(_named(offers[0]), _named(before[0]))
         return bool(before) != bool(offers)
 
@@ -265,3 +265,15 @@ class CandidateDesk:
 
 def _named(offer: Offer) -> str:
     return named(offer.name, offer.party.id)
+
+
+def _is_as_near(offer: Offer, offers: Sequence[Offer]) -> bool:
+    """Whether it is still among those that the fewest links lead to.
+
+    Of these some are preferred by their round trips, which change all the time: that is no news.
+    """
+    first = offers[0]
+    nearest = takewhile(
+        lambda each: each.hop_count == first.hop_count and each.is_draining == first.is_draining, offers
+    )
+    return any(each.party.id == offer.party.id for each in nearest)

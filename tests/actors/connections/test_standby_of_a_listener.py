@@ -3,12 +3,14 @@
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from actors.messages import listener as messages
 from actors.messages.connection import CloseConnection
+from actors.messages.route_table import RoutesChanged
 from mesh.connection.candidates import MAX_SET_ASIDE_S
-from tests.actors.company import IDENTITIES, Client, record_of, start
-from tests.actors.connections.listener_company import ADDRESS, FAR, NEAR, House
+from tests.actors.company import IDENTITIES, Client, record_of, routes_of, start
+from tests.actors.connections.listener_company import ADDRESS, FAR, NEAR, OWN, House
 
 KEY = "postgres-main"
 NEARBY = record_of(NEAR, KEY)
@@ -189,3 +191,21 @@ def test_whom_the_draw_prefers_among_those_that_never_had_a_turn_makes_no_differ
         served = [serve_one(house) for _ in range(4)]
         assert len({each.candidates[0].id for each in served}) == 4
         assert [each.prepare_for is not None for each in served] == [False, True, True, True]
+
+
+def test_another_is_preferred_only_if_it_is_nearer(houses, caplog):
+    """Among equals each has its turn; round trips change all the time, and nobody wants to read that."""
+    caplog.set_level("INFO", logger="mesh.forward")
+    house = houses(NEARBY)
+    house.offer(FURTHER, NEARBY, equally_near=True)
+    house.offer(NEARBY, FURTHER, equally_near=True)
+    routes = routes_of(OWN, FURTHER, NEARBY, equally_near=True)
+    first, second = routes.candidates[KEY]
+    quicker = replace(routes, candidates={KEY: (first, second._replace(rtt_steps=3))})
+    house.tell(RoutesChanged(quicker))
+    assert house.listener._desk.offers[0].rtt_step < house.listener._desk.offers[1].rtt_step
+    assert "prefers" not in caplog.text
+    house.offer(NEARBY)
+    assert caplog.text.count("prefers") == 1
+    house.offer(FURTHER, NEARBY)
+    assert caplog.text.count("prefers") == 2
