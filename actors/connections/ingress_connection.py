@@ -7,7 +7,7 @@ One may be started before its client comes. It stands by, without a timer, until
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Final, assert_never
 
 from actors.connections.connection_settings import ConnectionSettings
 from actors.connections.due import FIRST_LOOK_S, Due
@@ -37,7 +37,7 @@ from mesh.connection.ingress_effects import (
     RegisterExit,
     SendOpen,
 )
-from mesh.connection.ingress_opening import IngressOpening
+from mesh.connection.ingress_opening import ANSWERS, IngressOpening
 from mesh.connection.initiating import Initiator
 from mesh.connection.loops import ends_of, socket_tag
 from mesh.connection.offer import Offer
@@ -50,6 +50,10 @@ from mesh.socks.numbers import Reply, reply
 from mesh.trust.identity import NO_AGENT, AgentId
 
 log = logging.getLogger("mesh.connections")
+
+MOST_ANSWERS: Final = 8
+"""Answers to one OPEN that are looked at in one read of a link. An exit gives one, and repeats it now and
+then; to find that one is forged takes a Diffie-Hellman."""
 
 
 class IngressConnection(HearingEnd[messages.IngressInbound]):
@@ -285,13 +289,17 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
 
     def _segments_arrived(self, frames: tuple[Frame, ...], via: AgentId) -> None:
         """Frames of one connection: answers are the opening's, the rest is the stream's."""
-        number = frames[0].connection
+        number, answers = frames[0].connection, 0
         for position, frame in enumerate(frames):
             stream = self._stream
             if stream is not None and number == self._number:
                 self._apply(stream.receive(frames[position:], self.now()))
                 if stream.forged_frames:
                     self._forged(stream.take_forged(), frames[0].source, number, via)
+                return
+            answers += frame.type in ANSWERS
+            if answers > MOST_ANSWERS:
+                self._forged(len(frames) - position, frames[0].source, number, via)
                 return
             self._answers_via = via
             self._do(self._opening.answered(frame, self.now()))

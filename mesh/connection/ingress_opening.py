@@ -27,7 +27,8 @@ from mesh.trust.naming import named
 MAX_NAMED: Final = 3
 """Exits that did not answer, in the reason that a connection was refused."""
 
-_ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
+ANSWERS: Final = frozenset({FrameType.ACCEPT, FrameType.REJECT})
+"""Types of frames in which an exit says yes or no."""
 
 
 class IngressOpening(CandidateTrials):
@@ -129,7 +130,7 @@ class IngressOpening(CandidateTrials):
         attempt = self._attempts.get(frame.connection)
         if attempt is None or not attempt.is_asked:
             return ()
-        if frame.type not in _ANSWERS:
+        if frame.type not in ANSWERS:
             return self._pair_unknown(attempt, now) if frame.type == FrameType.UNKNOWN else ()
         try:
             reply, session = attempt.initiator.read_reply(frame)

@@ -3,6 +3,7 @@
 import pytest
 
 from actors.connections.due import HANG_UP_POLL_S
+from actors.connections.ingress_connection import MOST_ANSWERS
 from actors.messages import connection as messages
 from actors.messages.listener import CandidateServed
 from mesh.connection.patience import HEDGE_AFTER_S
@@ -89,6 +90,18 @@ def test_a_forged_answer_is_dropped_and_the_genuine_one_is_taken(one, change, co
     one.run(0.1)
     assert (one.client.end == RESET) == (code != "")
     assert one.ingress.ref.is_alive() == (code == "")
+
+
+def test_of_many_answers_in_one_read_few_are_looked_at(one):
+    [candidate] = one.exits
+    genuine, _ = candidate.reply()
+    forged = [changed(genuine, body=number.to_bytes(4, "big") + genuine.body[4:]) for number in range(1_000)]
+    candidate.send(*forged, genuine)
+    assert one.ingress_meters.frames_forged == 1_001
+    candidate.send(*forged[:MOST_ANSWERS], genuine)
+    assert one.ingress._stream is None
+    candidate.send(*forged[: MOST_ANSWERS - 1], genuine)
+    assert one.ingress._stream is not None
 
 
 def test_frames_of_a_connection_that_is_not_open_yet_are_dropped(one):
