@@ -5,13 +5,16 @@ ingress becomes an exit connection here, once it has passed every check that nee
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
 from actors.connections.arrived_open import ArrivedOpen, PairKeys
+from actors.connections.farewell_keeper import FarewellKeeper
 from actors.connections.pair_keeper import PairKeeper
 from actors.connections.remote_certificates import ConnectionId, OfRemote, RemoteCertificates
+from actors.connections.waiting_opens import OPENS_PER_TURN, WaitingOpens
 from actors.messages import connection as connection_messages
 from actors.messages import connection_table as messages
 from actors.messages import peer_link as link_messages
@@ -23,7 +26,6 @@ from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, Ref
 from mesh.alarms import AlarmKind
 from mesh.connection.connection_numbers import FIRST_NUMBER, ConnectionNumbers
-from mesh.connection.farewells import FAREWELLS_S, Farewells
 from mesh.connection.open_admission import OpenAdmission
 from mesh.connection.pair_sessions import PairSessions
 from mesh.connection.party import Party
@@ -88,8 +90,8 @@ class ConnectionTable(Actor[messages.Inbound]):
         )
         self._report_to: Ref[messages.ConnectionsGone] | None = None
         self._unknowns = UnknownAnswers()
-        self._farewells: Farewells[ConnectionId] = Farewells()
-        self._farewells_alarm = Alarm(self.schedule, messages.FarewellsOver())
+        self._farewells = FarewellKeeper(self.schedule)
+        self._later = WaitingOpens(meters)
         self._detours: Detours[ConnectionId] = Detours(self._suspected)
 
     def on_receive(self, message: messages.Inbound) -> messages.ConnectionCounts | None:
@@ -102,10 +104,11 @@ class ConnectionTable(Actor[messages.Inbound]):
             case messages.ConnectionEnded(remote=remote, connection=number, is_exit=is_exit):
                 self._ended((remote, number, is_exit))
                 if message.farewell:
-                    self._keep_farewell((remote, number, is_exit), message.farewell, self.now())
+                    self._farewells.keep((remote, number, is_exit), message.farewell, self.now())
             case messages.FarewellsOver():
-                self._farewells_alarm.disarm()
-                self._farewells_alarm.arm(self._farewells.expire(self.now()), self.now())
+                self._farewells.expire(self.now())
+            case messages.OpensWaiting():
+                self._go_on_opening()
             case messages.BodiesForged(remote=remote, via=via, connection=number, count=count):
                 if via == NO_AGENT:
                     via = self._admission.via_of(remote, number, NO_AGENT)
@@ -148,7 +151,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         """Without the table no frame reaches a connection any more."""
         self._close_connections("the agent starts anew, or leaves in disorder")
         self._alarm.end()
-        self._farewells_alarm.end()
+        self._farewells.end()
         self._pairs.end()
 
     def _counts(self) -> messages.ConnectionCounts:
@@ -175,15 +178,19 @@ class ConnectionTable(Actor[messages.Inbound]):
         if len(frames) == 1:
             self._deliver_to((frames[0].source, frames[0].connection, not frames[0].from_exit), frames, via)
             return
-        sorted_frames: dict[ConnectionId, list[Frame]] = {}
+        batches: defaultdict[ConnectionId, list[Frame]] = defaultdict(list)
         for frame in frames:
-            key = (frame.source, frame.connection, not frame.from_exit)
-            if key in sorted_frames:
-                sorted_frames[key].append(frame)
-            else:
-                sorted_frames[key] = [frame]
-        for key, batch in sorted_frames.items():
+            batches[frame.source, frame.connection, not frame.from_exit].append(frame)
+        if len(batches) > OPENS_PER_TURN and self._later.hold_back(batches, via, self._connections):
+            self.schedule(0.0, messages.OpensWaiting())
+        for key, batch in batches.items():
             self._deliver_to(key, tuple(batch), via)
+
+    def _go_on_opening(self) -> None:
+        for key, batch, via in self._later.take():
+            self._deliver_to(key, batch, via)
+        if self._later:
+            self.schedule(0.0, messages.OpensWaiting())
 
     def _deliver_to(self, key: ConnectionId, frames: tuple[Frame, ...], via: AgentId) -> None:
         connection = self._connections.get(key)
@@ -204,16 +211,12 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _answer_unknown(self, key: ConnectionId, frames: tuple[Frame, ...], via: AgentId) -> None:
         link = self._links.get(key[0])
-        answers = self._farewells.answer(key[0], key, frames[-1])
+        answers = self._farewells.answer(key, frames[-1])
         if not answers:
             self._meters.frames_unknown += len(frames)
             answers = () if link is None else self._unknowns.to(frames[0], via, self.now())
         if link is not None and answers:
             self.tell(link, link_messages.SendFrames(answers))
-
-    def _keep_farewell(self, key: ConnectionId, farewell: tuple[Frame, ...], now: float) -> None:
-        self._farewells.keep(key[0], key, farewell, now)
-        self._farewells_alarm.arm(now + FAREWELLS_S, now)
 
     def _forged(self, remote: AgentId, via: AgentId, count: int) -> None:
         """Tell once of bodies that did not authenticate: somebody on the path that they came by made them."""
@@ -262,9 +265,10 @@ class ConnectionTable(Actor[messages.Inbound]):
             self._meters.opens_ignored += 1
             if self._admission.is_to_be_told(via, self.now()):
                 peer = self._named(via)
-                who = named(record.name, source)
-                line = "%(reason)s; ignoring one of %(agent)s by peer %(peer)s"
-                log.warning(line, {"reason": refusal, "agent": who, "peer": peer}, extra=sampled(peer))
+                facts = {"reason": refusal, "agent": named(record.name, source), "peer": peer}
+                log.warning(
+                    "%(reason)s; ignoring one of %(agent)s by peer %(peer)s", facts, extra=sampled(peer)
+                )
             return
         party = Party(id=source, instance=instance, session_key=record.session_key)
         pending = PendingOpen(self._admission, window, source, number)
@@ -273,19 +277,14 @@ class ConnectionTable(Actor[messages.Inbound]):
             keys = self._pairs.pairs.of_exit.keys(party, read_pair_name(frame.body), number, self.now())
             if keys is None:
                 pending.settled(is_in_use=False)
-                self._pair_unknown(frame, link, via)
+                self._meters.opens_unknown_pair += 1
+                if answers := self._unknowns.to_open(frame, via, self.now()):  # it sends a full one instead
+                    self.tell(link, link_messages.SendFrames(answers))
                 return
         detour = self._detour_for(key)  # kept until the connection ends: only for one that there will be
         arrived = ArrivedOpen(frame, party, record, keys)
         exit_ = self._start_exit(arrived, link if detour is None else detour, pending)
         self._add(key, exit_, instance)
-
-    def _pair_unknown(self, frame: Frame, link: Ref[link_messages.SendFrames], via: AgentId) -> None:
-        """Say that there is no such pair session: the ingress sends a full OPEN instead."""
-        self._meters.opens_unknown_pair += 1
-        answers = self._unknowns.to_open(frame, via, self.now())
-        if answers:
-            self.tell(link, link_messages.SendFrames(answers))
 
     # -- bookkeeping -----------------------------------------------------------------------------------------
 
@@ -293,7 +292,7 @@ class ConnectionTable(Actor[messages.Inbound]):
         self, key: ConnectionId, connection: Ref[connection_messages.EndInbound], instance: Instance
     ) -> None:
         self._connections[key] = connection
-        self._farewells.forget(key[0], key)  # of another instance, which used the same number
+        self._farewells.forget(key)  # of another instance, which used the same number
         of_remote = self._by_remote.get(key[0])
         if of_remote is None:
             of_remote = self._by_remote[key[0]] = {}

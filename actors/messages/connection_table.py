@@ -46,6 +46,10 @@ class FarewellsOver(msgspec.Struct, frozen=True, gc=False):
     """Fact: it is time to look which farewells have been kept for long enough."""
 
 
+class OpensWaiting(msgspec.Struct, frozen=True, gc=False):
+    """Fact: OPENs wait for their turn, which comes now."""
+
+
 class BodiesForged(msgspec.Struct, frozen=True):
     """Fact: bodies of a connection that did not authenticate have been dropped."""
 
@@ -150,6 +154,7 @@ Inbound: TypeAlias = (
     | RegisterIngress
     | ConnectionEnded
     | FarewellsOver
+    | OpensWaiting
     | BodiesForged
     | PathFailed
     | PathProved
