@@ -111,18 +111,21 @@ def _peers(found: Sequence[PeerRow], now: datetime, *, none: str, most: int = MA
 
 def _listeners(found: Sequence[ListenerRow], now: datetime) -> Iterator[str]:
     rows = [
-        (each.key, each.opened_at, each.state.value, _for(each.since, now), "; ".join(_leads_to(each, now)))
+        (each.key, each.opened_at, each.state.value, _for(each.since, now), "; ".join(leads_to(each, now)))
         for each in sorted(found, key=lambda each: each.problem is None and not each.set_aside)
     ]
     yield from table(("key", "address", "state", "for", "leads to"), rows[:MAX_ROWS], none="none")
     yield from _more(len(rows), MAX_ROWS)
 
 
-def _leads_to(listener: ListenerRow, now: datetime) -> Iterator[str]:
+def leads_to(listener: ListenerRow, now: datetime) -> Iterator[str]:
+    """Where clients of a listener are led, and who is passed over, each a part of the line."""
     if listener.problem is not None:
         yield listener.problem
-    if listener.exits:
-        nearest, *more = listener.exits
+    aside = {each.agent_id for each in listener.set_aside}
+    exits = [each for each in listener.exits if each.agent_id not in aside] or listener.exits
+    if exits:
+        nearest, *more = exits
         others = f" and {len(more):,} more" if more else ""
         yield f"{nearest.agent}, {hops(nearest.hop_count)}{others}"
     for exit_ in listener.set_aside:
