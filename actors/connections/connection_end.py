@@ -23,7 +23,7 @@ from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.connection.endings import End, Ending, ending_of
 from mesh.connection.session import Session
-from mesh.connection.stream import Effects, ResetCode, Stream
+from mesh.connection.stream import NOTHING, Effects, ResetCode, Stream
 from mesh.connection.stream.states import State
 from mesh.link.frames import BytesLike, Frame
 from mesh.trust.identity import AgentId
@@ -203,7 +203,7 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
             self._opening_deadline_reached(now)
         if deadlines.take(Due.HANG_UP_POLL, now) and self._has_hung_up(now):
             self._broke(Break.SHOWN)
-            self._apply(_NOTHING)
+            self._apply(NOTHING)
         if deadlines.take(Due.RETURN, now) and self._remote is not None:
             retried = table_messages.PathRetried(self._remote, self._number, self.END is End.EXIT)
             self.tell(self._table, retried)
@@ -318,7 +318,7 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Go on writing to the local socket."""
-        self._apply(_NOTHING)
+        self._apply(NOTHING)
 
     def _broke(self, how: Break) -> None:
         """The local socket has been reset. What it sent before is still to be read, as credit allows."""
@@ -345,5 +345,4 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
             self._settle()
 
 
-_NOTHING: Final = Effects()
 _LOOK: Final = messages.DeadlineReached()

@@ -1,6 +1,7 @@
 """What a call to a stream asks of its owner."""
 
 import enum
+from typing import Final
 
 from mesh.connection.stream.control import ResetCode
 from mesh.link.frames import Frame
@@ -37,3 +38,7 @@ class Effects:
         """What has become known of this end's first hop, if anything has."""
         self.done = False
         """The stream needs nothing more and can be let go, once the local socket has what was handed out."""
+
+
+NOTHING: Final = Effects()
+"""To be done: nothing. Nobody adds to it."""

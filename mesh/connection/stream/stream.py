@@ -10,7 +10,7 @@ from math import inf
 from typing import Final
 
 from mesh.connection.stream.control import ResetCode, decode_acknowledgement, decode_reset
-from mesh.connection.stream.effects import Effects, PathVerdict
+from mesh.connection.stream.effects import NOTHING, Effects, PathVerdict
 from mesh.connection.stream.life import StreamLife
 from mesh.connection.stream.rekeying import Rekeying
 from mesh.connection.stream.rtt import MAX_ACK_DELAY_S
@@ -123,10 +123,11 @@ class Stream(StreamLife):
         effects = Effects()
         self._sender.send(data, now, effects.frames)
         self._liveness.owed(now)
-        # An acknowledgement that cannot wait for the next request goes along.
-        patience = MAX_ACK_DELAY_S if (self._rtt.smoothed_s or 0.0) >= MAX_ACK_DELAY_S else 0.0
-        if self._acknowledger.is_due(now, patience):
-            effects.frames.append(self._acknowledgement(FrameType.ACK, now))
+        if self._acknowledger.due < inf:
+            # An acknowledgement that cannot wait for the next request goes along.
+            patience = MAX_ACK_DELAY_S if (self._rtt.smoothed_s or 0.0) >= MAX_ACK_DELAY_S else 0.0
+            if self._acknowledger.is_due(now, patience):
+                effects.frames.append(self._acknowledgement(FrameType.ACK, now))
         return effects
 
     def finish(self, now: float, last: BytesLike = b"") -> Effects:
@@ -167,17 +168,20 @@ class Stream(StreamLife):
         Raises:
             LocalProtocolError: so much was not handed out.
         """
-        effects = Effects()
         receiver = self._receiver
         if byte_count > receiver.received_bytes - receiver.taken_bytes:
             raise LocalProtocolError(f"{byte_count} bytes taken, which is more than was handed out")
         if self._released:
-            return effects
-        acknowledger = self._acknowledger
+            return NOTHING
+        acknowledger, state = self._acknowledger, self._state
         credit_moves = receiver.taken(byte_count, now)
-        if self._state in ACTIVE and (credit_moves or acknowledger.is_due(now)):
-            effects.frames.append(self._acknowledgement(acknowledger.bulk_kind(now), now))
-        return self._concluded(effects) if self._state is State.DONE else effects
+        if state is State.DONE:
+            return self._concluded(Effects())
+        if state not in ACTIVE or not (credit_moves or acknowledger.is_due(now)):
+            return NOTHING
+        effects = Effects()
+        effects.frames.append(self._acknowledgement(acknowledger.bulk_kind(now), now))
+        return effects
 
     def path_changed(self, now: float) -> Effects:
         """Another link leads to the other end now: find out at once what was lost with the old one."""
@@ -239,7 +243,7 @@ class Stream(StreamLife):
         if sender.timeouts and not self._liveness.answered_at_once:
             # What was repeated went unanswered, yet the path works again: do not wait for the next time.
             sender.probe_path(now, frames)
-        outstanding = sender.outstanding > 0
+        outstanding = sender.acknowledged_number < sender.next_number
         self._liveness.hear(now, outstanding=outstanding, starved=not outstanding and sender.starved)
 
     def _segment(self, frame: Frame, now: float, effects: Effects) -> bool:
