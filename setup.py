@@ -1,12 +1,12 @@
-"""Compiles the core ahead of time where ``MESH_COMPILED=1`` asks for it; else does nothing.
+"""Compiles the core and busy actors ahead of time where ``MESH_COMPILED=1`` asks for it; else does nothing.
 
     MESH_COMPILED=1 pip install .
 
 mypyc makes C of the modules' own types, so there is one source for both builds. Compiled are all modules of
 ``mesh/`` but for ``mesh/agent/`` and ``mesh/config/``, of which a connection or a frame needs nothing, those
 in ``INTERPRETED``, and those that define msgspec Structs: their metaclass makes classes that are as fast as C
-already, and takes arguments that mypyc does not know. Of ``actors/`` it is what stands in ``BESIDE_ACTORS``:
-actors are Pykka's, and those are interpreted. What else a module may not do: tests/test_compiling.py.
+already, and takes arguments that mypyc does not know. Of ``actors/`` it is ``HOT_ACTORS``. What else a module
+may not do: tests/test_compiling.py.
 
 Either all of them are compiled or none: ``mesh --version`` says which. Without a C compiler it is none.
 """
@@ -44,11 +44,32 @@ INTERPRETED = {
 }
 """Modules that mypyc cannot compile, and why."""
 
-BESIDE_ACTORS = (
+HOT_ACTORS = (
+    "actors/accepting.py",
+    "actors/connections/answering.py",
+    "actors/connections/connection_end.py",
+    "actors/connections/connection_table.py",
     "actors/connections/due.py",
+    "actors/connections/endpoint.py",
+    "actors/connections/exit_connection.py",
+    "actors/connections/first_words.py",
+    "actors/connections/ingress_connection.py",
+    "actors/connections/introducing.py",
+    "actors/connections/listener.py",
+    "actors/connections/local_socket.py",
+    "actors/connections/opening_keys.py",
+    "actors/connections/pair_keeper.py",
+    "actors/connections/remote_certificates.py",
+    "actors/connections/socks_listener.py",
+    "actors/connections/tabled_connection.py",
+    "actors/connections/told_connection.py",
+    "actors/links/acceptor.py",
     "actors/links/forwarding.py",
     "actors/links/output.py",
+    "actors/links/peer_link.py",
+    "actors/links/reports.py",
     "actors/peer_meters.py",
+    "actors/runtime/actor.py",
     "actors/runtime/alarm.py",
     "actors/runtime/descriptors.py",
     "actors/runtime/gather.py",
@@ -61,13 +82,13 @@ BESIDE_ACTORS = (
     "actors/runtime/real/streams.py",
     "actors/runtime/real/turns.py",
 )
-"""What actors hold and run on, as far as each frame or each connection passes through it."""
+"""Actors that each frame or each connection passes through, and what they hold and run on."""
 
 
 def compiled_modules() -> list[str]:
     """Paths from the root, sorted."""
     core = (path for path in _core() if path not in INTERPRETED and not _has_structs(ROOT / path))
-    return sorted((*core, *BESIDE_ACTORS))
+    return sorted((*core, *HOT_ACTORS))
 
 
 def _core() -> Iterator[str]:
@@ -116,7 +137,7 @@ def translate(folder: str) -> list[Extension]:
     level = os.environ.get(LEVEL) or "3"
     if level not in ("0", "1", "2", "3"):
         sys.exit(f"{LEVEL}={level}: expected 0, 1, 2 or 3")
-    return mypycify(options, group_name=LIBRARY, target_dir=folder, opt_level=level)
+    return mypycify(options, group_name=LIBRARY, target_dir=folder, opt_level=level, debug_level="0")
 
 
 class BuildCore(build_ext):

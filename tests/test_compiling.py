@@ -21,8 +21,12 @@ _spec.loader.exec_module(project_setup)
 COMPILED = project_setup.compiled_modules()
 
 HOT = {
+    "actors/connections/connection_end.py",
+    "actors/connections/connection_table.py",
     "actors/links/forwarding.py",
     "actors/links/output.py",
+    "actors/links/peer_link.py",
+    "actors/runtime/actor.py",
     "actors/runtime/mailbox.py",
     "actors/runtime/real/streams.py",
     "actors/runtime/real/turns.py",
@@ -47,12 +51,19 @@ PYTHON_BASES = {"Enum", "IntEnum", "NamedTuple", "Protocol", "StrEnum"}
 """Classes with these bases stay as they are: mypyc makes no native ones of them."""
 
 RUNTIME = {
-    "weakref": "native classes have no place for weak references: end what is held by a call",
     "slice": "mypyc takes a slice that has a name for a number: write it where it is used",
     "cast": "mypyc believes it, and checks nothing",
     "__cause__": "mypyc drops it",
 }
 """Names that compiled modules may not use."""
+
+
+EXCUSED = {
+    "actors/runtime/actor.py": [
+        "    actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event"
+    ],
+}
+"""What mypy finds wrong and compiled code does not: to it an interpreted class may name anything."""
 
 
 @functools.cache
@@ -71,6 +82,18 @@ def bases(node):
     return {ast.unparse(base).rpartition(".")[2] for base in plain}
 
 
+@functools.cache
+def names_of(path):
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                found.add(name)
+            case ast.ImportFrom(module=name):
+                found.add(name)
+    return found
+
+
 def interpreted():
     """All others; the fuzzers go by what the interpreter does, and never see a compiled core."""
     paths = (
@@ -81,8 +104,18 @@ def interpreted():
     return sorted(set(paths) - set(COMPILED))
 
 
-PROTOCOLS = {node.name for path in COMPILED for node in classes(path) if "Protocol" in bases(node)}
+PROTOCOLS = {
+    node.name for path in (*COMPILED, *interpreted()) for node in classes(path) if "Protocol" in bases(node)
+}
 NATIVE = {node.name for path in COMPILED for node in classes(path) if not bases(node) & PYTHON_BASES}
+
+
+OPEN = {
+    node.name
+    for path in COMPILED
+    for node in classes(path)
+    if any("allow_interpreted_subclasses=True" in ast.unparse(each) for each in node.decorator_list)
+}
 
 
 def test_what_carries_frames_is_compiled():
@@ -107,18 +140,29 @@ def test_each_module_that_stays_interpreted_is_there_and_needs_to_be():
 
 
 def test_native_classes_derive_from_native_classes():
-    """From an interpreted one they get slots that mypyc takes for its own: that crashes under load."""
+    """From others they get a place for weak references, which mypyc takes for a reference of its own.
+
+    To make one crashes under load. Actors have that place from Pykka's: nobody makes any to them.
+    """
     for path in COMPILED:
         for node in classes(path):
+            if (path, node.name) == ("actors/runtime/actor.py", "Actor"):
+                continue
             assert bases(node) <= NATIVE | NATIVE_BASES | PYTHON_BASES | PROTOCOLS, f"{path}: {node.name}"
             assert not node.keywords, f"{path}: {node.name} has a metaclass, or other arguments"
 
 
-def test_no_interpreted_class_derives_from_a_native_one():
+def test_nobody_makes_weak_references_to_actors():
+    for path in (*COMPILED, *interpreted()):
+        if path != "actors/root/services.py":  # which has some to clients, and these have a place for them
+            assert "weakref" not in names_of(path), path
+
+
+def test_an_interpreted_class_derives_from_a_native_one_only_where_that_allows_it():
     for path in interpreted():
         own = {node.name for node in classes(path)}
         for node in classes(path):
-            assert not bases(node) & (NATIVE - own), f"{path}: {node.name}"
+            assert not bases(node) & (NATIVE - OPEN - own), f"{path}: {node.name}"
 
 
 def test_attributes_that_are_deleted_are_named():
@@ -144,12 +188,7 @@ def test_attributes_that_are_deleted_are_named():
 @pytest.mark.parametrize("name", RUNTIME)
 def test_compiled_modules_use_nothing_that_would_be_another_thing(name):
     for path in COMPILED:
-        for node in ast.walk(tree_of(path)):
-            match node:
-                case ast.Name(id=found) | ast.Attribute(attr=found) | ast.alias(name=found):
-                    assert found != name, f"{path}: {RUNTIME[name]}"
-                case ast.ImportFrom(module=found):
-                    assert found != name, f"{path}: {RUNTIME[name]}"
+        assert name not in names_of(path), f"{path}: {RUNTIME[name]}"
 
 
 def test_constants_that_are_tuples_of_floats_say_that_they_may_have_any_length():
@@ -169,7 +208,8 @@ def test_objects_are_made_by_their_own_class():
 
 def test_the_types_of_compiled_modules_are_believed_so_none_is_excused():
     for path in COMPILED:
-        assert "type: ignore" not in (ROOT / path).read_text(), path
+        excused = [line for line in (ROOT / path).read_text().splitlines() if "type: ignore" in line]
+        assert excused == EXCUSED.get(path, []), path
 
 
 def test_no_attribute_of_an_object_is_final():
@@ -218,5 +258,5 @@ def test_what_the_environment_says_must_be_understood(monkeypatch):
 
 def test_the_compiler_is_of_one_version():
     """Whoever compiles gets the same library."""
-    pinned = [text for text in project_setup.compiler_requirements() if text.startswith("mypy")]
+    pinned = [text for text in project_setup.compiler_requirements() if text.startswith("mypy=")]
     assert [text.count("==") for text in pinned] == [1]

@@ -60,10 +60,10 @@ IMPURE_MODULES = {
     "threading",
     "time",
 }
-ACTOR_PACKAGES = PURE_PACKAGES | {"actors", "pykka", "uvloop"}
+ACTOR_PACKAGES = PURE_PACKAGES | {"actors", "mypy_extensions", "pykka", "uvloop"}
 
 ANYS = {
-    "actors/runtime/actor.py": (8, "Pykka's base and future; a dispatcher's actors of all kinds"),
+    "actors/runtime/actor.py": (9, "Pykka's base and future; a dispatcher, and its actors of all kinds"),
     "actors/runtime/children.py": (2, "Pykka's reference; a supervisor's children of all kinds"),
     "actors/runtime/mailbox.py": (8, "Pykka's envelopes; watches of actors of all kinds, and what they take"),
     "actors/runtime/reference.py": (2, "Pykka's reference and future"),

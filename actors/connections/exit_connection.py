@@ -37,7 +37,7 @@ from mesh.connection.endings import End, Ending
 from mesh.connection.exit_opening import ExitOpening
 from mesh.connection.exit_states import ExitState
 from mesh.connection.loops import NO_ENDS, ends_of, socket_tag
-from mesh.connection.pending_open import PendingOpen
+from mesh.connection.pending_open import Pending
 from mesh.connection.reject_codes import RejectCode
 from mesh.connection.reserved import Caller, ReservedKey, is_reserved, read_reserved
 from mesh.connection.rights import why_not_allowed, why_not_at_exit
@@ -71,7 +71,7 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
         dispatcher: Dispatcher,
         *,
         arrived: ArrivedOpen,
-        pending: PendingOpen,
+        pending: Pending,
         link: Ref[link_messages.SendFrames],
         endpoints: Mapping[str, Ref[endpoint_messages.Inbound]],
         inside: InsideServices,

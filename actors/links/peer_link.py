@@ -1,13 +1,14 @@
 """A link to one peer: handshake, frames in and out, pings.
 
-Each link is an actor that owns one socket. :class:`mesh.link.link.Link` decides what the link does; this
-actor reads, writes and tells. Frames for this agent go to the connection table, frames for others straight to
-the link that leads there.
+Each link is an actor that owns one socket. :class:`mesh.link.link.Link` decides what it does; the actor reads
+and writes: it tells the connection table of frames for this agent, of others the link that leads there.
 """
 
 import contextlib
 import logging
 from typing import Final, assert_never
+
+from mypy_extensions import mypyc_attr
 
 from actors.links.forwarding import LinkForwarding
 from actors.links.output import LinkOutput
@@ -42,6 +43,7 @@ MAX_CONTROL_BYTES: Final = 32 * 1024 * 1024
 """Memory that the control lane may hold: all records of the largest mesh, and then some."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # simulations have some
 class PeerLink(Actor[messages.Inbound]):
     """One link; the actor ends with it."""
 
@@ -87,12 +89,11 @@ class PeerLink(Actor[messages.Inbound]):
         self._forwarding = LinkForwarding(
             self.ref, meters, settings.config.routing.max_hops, self.now, settings.budgets
         )
+        self._pass_frames_on = self._forwarding.pass_on
         self._received = received
         """What the acceptor has read of the handshake."""
         self._is_reported = False
         """Whether the directory knows of this link."""
-
-    # -- life ------------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """Begin the handshake."""
@@ -175,7 +176,7 @@ class PeerLink(Actor[messages.Inbound]):
                     arrived = connection_table_messages.FramesArrived(frames, self._link.peer.peer_id)
                     self.tell(self._refs.connection_table, arrived)
                 case effects.PassOn(destination=destination, frames=passing):
-                    self._forwarding.pass_on(destination, passing)
+                    self._pass_frames_on(destination, passing)
                 case _:
                     self._do_one(effect)
 
@@ -312,20 +313,19 @@ class PeerLink(Actor[messages.Inbound]):
         self.stop_now()
 
     def _refused(self, verdict: effects.LinkRefused) -> None:
-        why = verdict.why
         self._meters.links_refused += 1
         self._meters.peers_unexpected += verdict.is_another
         if verdict.is_copy:
             self._meters.alarms.count(AlarmKind.IDENTITY, THIS_AGENT)
-            self._reports.met_copy(why)
+            self._reports.met_copy(verdict.why)
             self._tell_directory(directory_messages.TwinMet())
         elif self._dialer is None:
-            self._reports.refused(why)
+            self._reports.refused(verdict.why)
         if self._dialer is None or verdict.is_told:
             self._say_farewell()
         if self._dialer is not None:  # it says so, but not again and again
-            refused = dialer_messages.DialRefused(None, self._socket.peer_name, why, verdict.is_another)
-            self.tell(self._dialer, refused)
+            news = dialer_messages.DialRefused(None, self._socket.peer_name, verdict.why, verdict.is_another)
+            self.tell(self._dialer, news)
 
     def _say_farewell(self) -> None:
         with contextlib.suppress(OSError):
@@ -397,4 +397,4 @@ class PeerLink(Actor[messages.Inbound]):
 _HANDSHAKE: Final = LinkState.HANDSHAKE
 _UP: Final = LinkState.UP
 _LEAVING: Final = LinkState.LEAVING
-"""Those that are looked at with every frame: a global name is found faster than a member of a class."""
+"""Looked at with every frame: a global name is found faster than a member of a class."""

@@ -5,12 +5,15 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
 
 import pykka
+from mypy_extensions import mypyc_attr
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
+from actors.runtime.class_checks import checks_for_itself
+from actors.runtime.fatal import raise_fatal
 from actors.runtime.mailbox import PYKKA_MESSAGES, Mailbox, TurnOver, Watch
 from actors.runtime.owned_timer import OwnedTimer
 from actors.runtime.reference import ActorRef, StopFlag
@@ -56,10 +59,7 @@ class ActorDispatcher(Dispatcher, Protocol):
         ...
 
 
-class FatalError(Exception):
-    """A handler raised what is no ``Exception`` (``SystemExit``, for one); that is the cause."""
-
-
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Actor(pykka.Actor, Generic[M]):
     """An actor on a dispatcher that takes messages of type ``M``.
 
@@ -97,6 +97,7 @@ class Actor(pykka.Actor, Generic[M]):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        checks_for_itself(cls)
         cls._ends_turns = cls.on_turn_over is not Actor.on_turn_over
 
     def __init__(self, dispatcher: Dispatcher) -> None:
@@ -104,11 +105,12 @@ class Actor(pykka.Actor, Generic[M]):
         # random name makes two runs of one simulation differ.
         self.actor_urn = f"urn:actor:{next(_numbers)}"
         self.actor_inbox = self._mailbox = self._create_actor_inbox()
+        self._mailbox.resident = self  # from now on proxies may be made of it
         self._flag = StopFlag()
         self.actor_stopped = self._flag
-        self._actor_ref: ActorRef[M] = ActorRef(self)
+        self._actor_ref: ActorRef[M] = ActorRef(type(self), self.actor_urn, self._mailbox, self._flag)
         # Actors, which pass it on, know it as the seam has it; what it is to the runtime is more.
-        self._dispatcher = cast("ActorDispatcher", dispatcher)
+        self._dispatcher: ActorDispatcher = _to_the_runtime(dispatcher)
         self.now = dispatcher.now
         """Monotonic seconds, since an arbitrary start."""
         self._is_set_up = self._has_ended = False
@@ -260,10 +262,10 @@ class Actor(pykka.Actor, Generic[M]):
             return self.on_receive(message)
         except Exception:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised as another
             # Pykka's loop would stop every actor and wait for them, on the thread that they need.
             self._fatal(error)
-            raise FatalError(f"{error!r} in {self}") from error
+            raise_fatal(error, str(self))
 
     def _stop(self) -> None:
         self._mark_stopped()
@@ -331,3 +333,12 @@ class Actor(pykka.Actor, Generic[M]):
             logger.exception("Unhandled exception at the end of %s:", self)
         except BaseException as error:  # noqa: BLE001
             self._fatal(error)
+
+
+checks_for_itself(Actor)
+
+
+def _to_the_runtime(dispatcher: Any) -> ActorDispatcher:
+    """What a dispatcher is to actors, as what it is to the runtime."""
+    known: ActorDispatcher = dispatcher
+    return known

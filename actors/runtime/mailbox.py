@@ -117,11 +117,11 @@ class Mailbox:
         "_is_set_up",
         "_owner",
         "_receive",
-        "_resident",
         "_turn_over",
         "_watches",
         "announce",
         "queue",
+        "resident",
         "scheduled",
     )
 
@@ -143,7 +143,8 @@ class Mailbox:
         """To be called by whoever queues something and sets ``scheduled``."""
         self.scheduled = True
         """Whether a turn is to come; until it is bound there is nobody to call."""
-        self._resident: Resident | None = None
+        self.resident: Resident | None = None
+        """The actor, until its end."""
         self._is_set_up = False
 
     def bind(self, resident: Resident, enqueue_ready: Callable[["Mailbox"], None]) -> None:
@@ -152,7 +153,7 @@ class Mailbox:
         ``enqueue_ready`` takes a mailbox that has mail, on any thread; the dispatcher then calls :meth:`run`.
         A mailbox that has been closed stays so.
         """
-        self._resident = resident
+        self.resident = resident
         self._receive, self._turn_over = resident.on_receive, resident.on_turn_over
         self._ends_turns, self._flag = resident._ends_turns, resident._flag
         self.announce = enqueue_ready
@@ -202,7 +203,7 @@ class Mailbox:
         consequences: a message is a third cheaper so. A mailbox that still has mail afterwards goes to the
         end of the ready queue.
         """
-        resident = self._resident
+        resident = self.resident
         if resident is None:  # what still comes is refused by _nobody_comes
             return 0
         queue, flag, receive = self.queue, self._flag, self._receive
@@ -241,7 +242,7 @@ class Mailbox:
 
     def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
         """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
-        resident = self._resident
+        resident = self.resident
         if resident is None:
             return
         flag = self._flag
@@ -286,7 +287,7 @@ class Mailbox:
         self._fire_watches()
 
     def _shut(self) -> None:
-        self._resident = None
+        self.resident = None
         self._receive, self._turn_over = _nobody_listens, _nobody_ends
         self.announce = _nobody_comes
         _nobody_comes(self)

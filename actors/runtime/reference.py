@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 import pykka
 from pykka import ActorDeadError
 
-from actors.runtime.mailbox import Mailbox
+from actors.runtime.mailbox import Mailbox, Resident
 from actors.runtime.seam import Ref
 
 Future: TypeAlias = pykka.Future
@@ -61,6 +61,17 @@ class ActorRef(pykka.ActorRef[Any], Generic[M]):
 
     actor_inbox: Mailbox
     actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
+
+    def __init__(self, actor_class: type, urn: str, inbox: Mailbox, stopped: StopFlag) -> None:
+        # Not Pykka's, which makes a weak reference to the actor: native ones have no place for any.
+        self.actor_class = actor_class
+        self.actor_urn = urn
+        self.actor_inbox = inbox
+        self.actor_stopped = stopped
+
+    def _actor_weakref(self) -> Resident | None:  # type: ignore[override] # called by the same words
+        """The actor, while it lives."""
+        return self.actor_inbox.resident
 
     def tell(self, message: M) -> None:
         """Queue ``message``; any thread may call it.

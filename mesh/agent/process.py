@@ -23,6 +23,7 @@ from actors.root.agent import Agent
 from actors.root.setup import AgentSetup
 from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
+from actors.runtime.reference import ActorRef
 from actors.runtime.registry import install_ordered_registry
 from mesh.agent.actor_status import ActorStatus
 from mesh.agent.audit.audit_log import AuditLog
@@ -141,7 +142,7 @@ def _run(
     meters, budget = Meters(journal=output.journal), StreamBudget(config.limits.stream_buffer_bytes)
     relay_budget = RelayBudget(config.limits.relay_buffer_bytes)
     dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
-    root: pykka.ActorRef[Agent] | None = None
+    root: ActorRef[agent_messages.Inbound] | None = None
     with contextlib.ExitStack() as stack:
         # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
         http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
@@ -291,7 +292,7 @@ def _event_loop() -> str:
 def _wait(
     reloader: Reloader,
     files: tuple[LiveCredentials | LiveRevocations, ...],
-    root: pykka.ActorRef[Agent],
+    root: ActorRef[agent_messages.Inbound],
     events: Events,
     reminders: tuple[Reminder | DescriptorReminder | WebReminder | Renewer | CertificateWatch, ...],
 ) -> int:

@@ -4,9 +4,23 @@ The connection table makes one for each exit connection that it starts. What tha
 once, without a message: the next OPEN may be a replay of this one, or want its place.
 """
 
+from typing import Protocol
+
 from mesh.connection.open_admission import OpenAdmission
 from mesh.connection.replay_window import ReplayWindow
 from mesh.trust.identity import AgentId
+
+
+class Pending(Protocol):
+    """What an exit connection tells of its OPEN."""
+
+    def authenticated(self) -> None:
+        """It came from its ingress."""
+        ...
+
+    def settled(self, *, is_in_use: bool) -> None:
+        """It has been answered; ``is_in_use`` says that the ingress has confirmed."""
+        ...
 
 
 class PendingOpen:

@@ -53,6 +53,7 @@ def come_to_rest(mesh, number):
     mesh.run(FORGOTTEN_S)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("who", ["branch", "relay", "hq"])
 def test_an_agent_in_a_crash_loop_leaves_no_trace_at_its_peers(who):
     draw = random.Random(who)

@@ -97,6 +97,7 @@ def test_a_connection_hears_when_the_other_end_runs_as_a_new_instance(house):
     assert len(with_bob.heard) == 1
 
 
+@pytest.mark.interpreted
 def test_news_of_an_agent_that_is_not_restarted_costs_its_connections_nothing(house, monkeypatch):
     house.routes(record_of(ALICE, instance=ALICE_INSTANCE[:1]), record_of(BOB, instance=BOB_INSTANCE[:1]))
     for _ in range(100):

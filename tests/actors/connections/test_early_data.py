@@ -162,6 +162,7 @@ def test_an_exit_that_was_not_heard_of_late_gets_none_and_others_are_asked_besid
     assert len(scene.exits[1].opens) >= 1
 
 
+@pytest.mark.interpreted
 def test_an_exit_that_calls_the_client_its_own_gets_nothing_of_it_and_another_serves(opening, monkeypatch):
     monkeypatch.setattr(LoopWatch, "client_came", lambda *_: (EXIT.id,))
     monkeypatch.setattr(HearingEnd, "_first_words", lambda *_: (b"hello", 0.0))

@@ -42,6 +42,7 @@ def test_a_client_that_is_the_chosen_exits_own_socket_is_reset(opening_of):
     assert opening.settings.loops._clients == opening.settings.loops._said == {}
 
 
+@pytest.mark.interpreted
 def test_a_client_that_comes_after_the_exit_has_said_so_is_reset(opening_of, monkeypatch):
     opening = opening_of(EXIT, stands_by=True)
     monkeypatch.setattr(LoopWatch, "client_came", lambda *_: (EXIT.id,))  # who has said it earlier

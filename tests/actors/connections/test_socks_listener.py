@@ -175,6 +175,7 @@ def test_of_very_many_keys_asked_for_by_name_some_are_measured(houses, monkeypat
     assert house.meters.named == {}
 
 
+@pytest.mark.interpreted
 def test_of_very_many_keys_the_one_asked_for_longest_ago_makes_room_and_its_clients_stay(houses, monkeypatch):
     monkeypatch.setattr("actors.connections.socks_listener.MAX_SERVICES", 2)
     house = houses()

@@ -228,6 +228,7 @@ def test_of_two_agents_that_dial_each_other_either_brings_the_link_back(world, l
     assert len(one.up) == len(other.up) == 1
 
 
+@pytest.mark.interpreted
 def test_a_link_that_was_up_comes_back_at_once_where_neighbours_have_used_up_all_handshakes(
     world, monkeypatch
 ):

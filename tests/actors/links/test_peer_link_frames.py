@@ -224,6 +224,7 @@ def test_a_peer_that_pings_and_does_not_read_is_dropped_in_time(scene):
     assert scene.meters.links_lost == 1
 
 
+@pytest.mark.interpreted
 def test_a_peer_that_pings_faster_than_it_reads_is_dropped_before_it_takes_the_memory(monkeypatch):
     monkeypatch.setattr("actors.links.peer_link.MAX_CONTROL_BYTES", 1_000_000)
     scene = LinkScene(Config(connections=ConnectionsSection(timeout_s=1000.0)))

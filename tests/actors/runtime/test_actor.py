@@ -10,10 +10,22 @@ import pytest
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from actors.connections.exit_connection import ExitConnection
+from actors.connections.ingress_connection import IngressConnection
+from actors.links.peer_link import PeerLink
+from actors.route_table import RouteTable
 from actors.runtime.actor import Actor
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import Connected
 from tests.actors.runtime.probe import ENDS, LIMIT_S, FakeSocket, Note, Probe, wait_for_end
+
+
+@pytest.mark.parametrize("kind", [PeerLink, IngressConnection, RouteTable])
+def test_every_actor_derives_from_pykkas_and_is_of_no_other_class(kind: type):
+    assert {Actor, pykka.Actor} <= set(kind.__mro__)
+    assert issubclass(kind, pykka.Actor)
+    assert not issubclass(Probe, kind)
+    assert not issubclass(ExitConnection, kind)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -223,3 +235,17 @@ def test_a_socket_whose_closing_takes_others_along_leaves_none_open(dispatcher: 
     wait_for_end(dispatcher, ref)
     assert outer.closed == 1
     assert inner.closed >= 1
+
+
+def test_actors_that_hold_each_other_are_freed_whatever_they_are_given(dispatcher: LoopDispatcher):
+    class Held(Actor[Any]):
+        def __init__(self) -> None:
+            super().__init__(dispatcher)
+            self.other: Held | None = None
+
+    for _ in range(1000):
+        one, other = Held(), Held()
+        one.other, other.other = other, one
+    del one, other
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Held)]

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from actors.runtime.actor import FatalError
+from actors.runtime.fatal import FatalError
 from actors.runtime.real.loop import LoopDispatcher
 from tests.actors.runtime.probe import ENDS, LIMIT_S, Probe, leave, wait_for_end
 
