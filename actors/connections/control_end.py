@@ -32,16 +32,17 @@ class ControlEnd(ServingEnd[messages.Inbound]):
         dispatcher: where it runs.
         caller: who asks.
         serve: answers.
-        leave: gives its place back; called once.
+        leave: gives its place back, and hears whether there was a question; called once.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, *, caller: Caller, serve: ServeControl, leave: Callable[[], None]
+        self, dispatcher: Dispatcher, *, caller: Caller, serve: ServeControl, leave: Callable[[bool], None]
     ) -> None:
         self._answering = Answering(dispatcher.now())
         super().__init__(dispatcher, talk=self._answering, due=inside_messages.ServiceDue(), leave=leave)
         self._caller = caller
         self._serve = serve
+        self._was_of_use = False
 
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
@@ -61,4 +62,5 @@ class ControlEnd(ServingEnd[messages.Inbound]):
     def _progressed(self) -> None:
         question = self._answering.question(self.now())
         if question is not None:
+            self._was_of_use = True
             self._serve(self._caller, question, self.ref)

@@ -18,16 +18,17 @@ class ServingEnd(InsideStream[M], Generic[M]):
         dispatcher: where it runs.
         talk: what it serves with.
         due: as in :class:`~actors.inside_stream.InsideStream`.
-        leave: gives its place back; called once.
+        leave: gives its place back, and hears whether that was of use; called once.
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, talk: Talk, due: M, leave: Callable[[], None]) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, talk: Talk, due: M, leave: Callable[[bool], None]) -> None:
         super().__init__(dispatcher, talk=talk, due=due)
         self._leave = leave
+        self._was_of_use = True
 
     def release(self) -> None:
         """Give the place back."""
-        self._leave()
+        self._leave(self._was_of_use)
         super().release()
 
     def _finished(self) -> None:
@@ -41,7 +42,7 @@ class ServingEnd(InsideStream[M], Generic[M]):
 class InsideEnd(ServingEnd[messages.Inbound]):
     """Serves an echo or a bench."""
 
-    def __init__(self, dispatcher: Dispatcher, *, talk: Talk, leave: Callable[[], None]) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, talk: Talk, leave: Callable[[bool], None]) -> None:
         super().__init__(dispatcher, talk=talk, due=messages.ServiceDue(), leave=leave)
 
     def on_receive(self, message: messages.Inbound) -> None:

@@ -45,6 +45,14 @@ ENROL_PLACES_EACH: Final = 1
 """Of these, for one agent."""
 
 
+IDLE_FACTOR: Final = 4
+"""An agent that has held a place for a certificate and asked for none has none for so many times as long:
+those that do so on purpose leave most of the places, most of the time, to others."""
+
+MAX_IDLE: Final = 4_096
+"""Agents of which that is remembered; the first one is forgotten first."""
+
+
 class Refusal(NamedTuple):
     """Why an inside service does not serve."""
 
@@ -81,8 +89,9 @@ _KINDS: Final = MappingProxyType(
     }
 )
 
-StartEnd: TypeAlias = Callable[[str, Caller, Callable[[], None]], Ref[messages.Inbound]]
-"""Starts an actor that serves an agent with the service of this name, and calls the latter when it ends."""
+StartEnd: TypeAlias = Callable[[str, Caller, Callable[[bool], None]], Ref[messages.Inbound]]
+"""Starts an actor that serves an agent with the service of this name, and calls the latter when it ends:
+whether it was of use."""
 
 
 class InsideServices:
@@ -100,6 +109,8 @@ class InsideServices:
             name: Shares(kind.places) for name, kind in _KINDS.items()
         }
         self._ends: dict[Ref[messages.Inbound], tuple[str, AgentId]] = {}
+        self._idle: dict[AgentId, float] = {}
+        """Who has held a place for a certificate in vain, and until when (s, monotonic) it gets none."""
         self._is_open = True
 
     def objection(self, key: ReservedKey, ingress: Caller) -> Refusal | None:
@@ -125,6 +136,10 @@ class InsideServices:
         held = sum(each == (key.service, ingress.id) for each in self._ends.values())
         if held >= kind.places_each:
             return Refusal(RejectCode.AT_CAPACITY, "this agent has as many of it as it may have at one time")
+        if key.service == ENROL and self._dispatcher.now() < self._idle.get(ingress.id, 0.0):
+            return Refusal(
+                RejectCode.AT_CAPACITY, "this agent has just held a place and asked nothing; later"
+            )
         if not self._places[key.service].may_take(ingress.id):
             return Refusal(RejectCode.AT_CAPACITY, "too many use it at present")
         return None
@@ -140,15 +155,26 @@ class InsideServices:
             return None
         end: Ref[messages.Inbound]
 
-        def leave() -> None:
+        began_at = self._dispatcher.now()
+
+        def leave(was_of_use: bool) -> None:
             service, holder = self._ends.pop(end)
             self._places[service].leave(holder)
+            if service == ENROL and not was_of_use:  # those who may manage are trusted with more
+                self._was_idle(holder, began_at)
 
         end = self._start_end(key.service, ingress, leave)
         self._places[key.service].take(ingress.id)
         self._ends[end] = (key.service, ingress.id)
         end.tell(messages.ServeInside(far))
         return near
+
+    def _was_idle(self, who: AgentId, began_at: float) -> None:
+        now = self._dispatcher.now()
+        self._idle.pop(who, None)
+        self._idle[who] = now + IDLE_FACTOR * (now - began_at)
+        if len(self._idle) > MAX_IDLE:
+            del self._idle[next(iter(self._idle))]
 
     def close(self) -> None:
         """Serve nobody from now on."""

@@ -46,7 +46,7 @@ class Composition:
         """Whether others know already that the certificate permits it."""
 
         def start_end(
-            service: str, caller: Caller, leave: Callable[[], None]
+            service: str, caller: Caller, leave: Callable[[bool], None]
         ) -> Ref[inside_messages.Inbound]:
             if service in (CONTROL, ENROL):
                 setup = around.setup

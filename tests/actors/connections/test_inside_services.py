@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from actors.connections.inside_services import ENROL_PLACES, InsideServices
+from actors.connections.inside_services import ENROL_PLACES, IDLE_FACTOR, InsideServices
 from mesh.connection.reject_codes import RejectCode
-from mesh.connection.reserved import ENROL, Caller, ReservedKey
+from mesh.connection.reserved import ECHO, ENROL, Caller, ReservedKey
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import AgentId
 
@@ -16,15 +16,20 @@ def caller(number):
     return Caller(AgentId(number.to_bytes(16, "big")), certificate)
 
 
-def inside_services():
+def inside_services(clock=lambda: 100.0, leaving=None):
     """Serves nobody to an end: whoever has asked is silent."""
-    dispatcher = SimpleNamespace(pair=lambda: (object(), object()))
+    dispatcher = SimpleNamespace(pair=lambda: (object(), object()), now=clock)
 
     class End:
         def tell(self, message):
             del message
 
-    return InsideServices(dispatcher, lambda *_: End())
+    def start_end(service, asker, leave):
+        if leaving is not None:
+            leaving[asker.id] = leave
+        return End()
+
+    return InsideServices(dispatcher, start_end)
 
 
 def test_agents_that_ask_slowly_keep_nobody_from_a_certificate():
@@ -36,3 +41,20 @@ def test_agents_that_ask_slowly_keep_nobody_from_a_certificate():
         services.open(ASKED, each)
         assert services.objection(ASKED, each).code is RejectCode.AT_CAPACITY
     assert services.objection(ASKED, caller(1_000)) is None
+
+
+def test_who_holds_a_place_and_asks_nothing_has_none_for_four_times_as_long():
+    now, leaving = [100.0], {}
+    services = inside_services(lambda: now[0], leaving)
+    idle, asking = caller(1), caller(2)
+    for each in (idle, asking):
+        services.open(ASKED, each)
+    now[0] += 10.0
+    leaving[asking.id](True)
+    leaving[idle.id](False)
+    assert services.objection(ASKED, asking) is None
+    for _ in range(2):
+        assert services.objection(ASKED, idle).code is RejectCode.AT_CAPACITY
+        now[0] += 10.0 * IDLE_FACTOR / 2
+    assert services.objection(ASKED, idle) is None
+    assert services.objection(ReservedKey(ECHO), idle) is None
