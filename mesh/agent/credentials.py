@@ -150,6 +150,10 @@ def renewed_credentials(
         if running.certificate.name == config.agent.name:
             return running
         return _alone(config, running.identity, Identity(random_bytes(SEED_BYTES)))
+    path = _plain(config.trust.certificate)
+    if not is_there(path):  # no first start, whatever is gone: no key is made
+        problem = _missing_certificate(config, path, running.identity, written)
+        raise AgentFileError(_as_written(problem, config, written))
     found = open_credentials(config, now_unix_s=now_unix_s, random_bytes=random_bytes, written=written)
     if found.identity.public_key != running.identity.public_key:
         raise AgentFileError(

@@ -272,7 +272,7 @@ def _run(
                 saw=desk.saw,
             ),
         )
-        return _wait(reloader, (live, revocations), root, events, reminders)
+        return _wait(reloader, (live, revocations, control), root, events, reminders)
 
 
 def _event_loop() -> str:
@@ -291,7 +291,7 @@ def _event_loop() -> str:
 
 def _wait(
     reloader: Reloader,
-    files: tuple[LiveCredentials | LiveRevocations, ...],
+    files: tuple[LiveCredentials | LiveRevocations | ControlDoor, ...],
     root: ActorRef[agent_messages.Inbound],
     events: Events,
     reminders: tuple[Reminder | DescriptorReminder | WebReminder | Renewer | CertificateWatch, ...],

@@ -4,7 +4,9 @@ It has the form of a configuration's ``forward:``, so an editor and ``mesh check
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,9 @@ from mesh.config.loading import parse_config
 from mesh.config.schema import EndpointSection, ListenerSection
 
 NAME: Final = "services.yaml"
+
+_SURROGATES: Final = re.compile(r"\\\\|\\u(d[89ab]..)\\u(d[c-f]..)")
+"""A pair, as JSON escapes it; or a backslash, which escapes nothing that follows."""
 
 HEADING: Final = "# Saved by mesh listen and mesh expose; mesh unlisten and mesh unexpose take entries out.\n"
 
@@ -52,9 +57,20 @@ def read_services(forward: Mapping[str, object]) -> tuple[Extra, ...]:
     Raises:
         ConfigError: there is something wrong in it; has its problems.
     """
-    data = json.dumps({"forward": forward}).encode()  # which is YAML, too
+    data = _yaml({"forward": forward})
     read = parse_config(data, file="forward", directory=Path("/"), environment={}, host_name="").forward
     return (*read.endpoints, *read.listeners)
+
+
+def _yaml(document: Mapping[str, object]) -> bytes:
+    """JSON, which is YAML, too, but for characters beyond U+FFFF: YAML knows no surrogates."""
+    text = json.dumps(document)
+    return _SURROGATES.sub(lambda found: found[0] if found[1] is None else _in_yaml(found[0]), text).encode()
+
+
+def _in_yaml(pair: str) -> str:
+    code = ord(json.loads('"' + pair + '"'))
+    return f"\\U{code:08x}"
 
 
 def read_service(kind: str, entry: Mapping[str, object]) -> Extra:
@@ -94,7 +110,8 @@ def _text(services: Sequence[Extra]) -> str:
     for service in services:
         name = "endpoints" if isinstance(service, EndpointSection) else "listeners"
         forward[name].append(written(service))
-    return HEADING + yaml.safe_dump({"forward": forward}, sort_keys=False, allow_unicode=True)
+    # In one line each, however long: what is in quotes is not read over several.
+    return HEADING + yaml.safe_dump({"forward": forward}, sort_keys=False, allow_unicode=True, width=inf)
 
 
 def written(service: Extra) -> dict[str, object]:

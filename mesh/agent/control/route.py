@@ -7,6 +7,7 @@ follows from them (:mod:`mesh.agent.control.openapi`), so none of the three can 
 import enum
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable
 from functools import wraps
@@ -112,7 +113,8 @@ class Route(msgspec.Struct, frozen=True):
         hints = typing.get_type_hints(self.handle)
         answers = hints.pop("return")
         (call,) = hints.values()
-        if typing.get_origin(call) is not Call or not self.handle.__doc__:
+        is_described = bool(self.handle.__doc__) or sys.flags.optimize > 1  # python -OO has no docstrings
+        if typing.get_origin(call) is not Call or not is_described:
             raise TypeError(f"{self.path}: expected a described function of one Call, found {self.handle}")
         parameters, body = typing.get_args(call)
         fields = {field.encode_name: field.type for field in msgspec.structs.fields(parameters)}

@@ -7,12 +7,12 @@ import pytest
 
 from mesh.agent import live_credentials
 from mesh.agent.credentials import open_credentials
-from mesh.agent.files import AgentFileError
+from mesh.agent.files import IDENTITY_FILE, AgentFileError
 from mesh.agent.live_credentials import LOOK_S, LiveCredentials
 from mesh.config.schema import AgentSection, Config, TrustSection
 from mesh.trust.certificate_text import certificate_to_text
 from mesh.trust.certificates import issue_certificate
-from mesh.trust.identity import Identity
+from mesh.trust.identity import Identity, encode_public_key
 
 NOW = 1_700_000_000.0
 AUTHORITY, OTHER = Identity(b"a" * 32), Identity(b"o" * 32)
@@ -214,3 +214,12 @@ def test_an_agent_without_a_mesh_has_nothing_to_look_at_but_its_name(tmp_path, m
     renamed = live.read(Config(agent=AgentSection(name="other")), {})
     assert renamed.certificate.name == "other"
     assert renamed.identity is started.identity
+
+
+def test_where_key_and_certificate_are_gone_no_key_is_made_in_the_place_of_its_own(house, caplog):
+    """An agent that starts without both makes a key; one that runs has one."""
+    (house.config.agent.data_dir / IDENTITY_FILE).unlink()
+    house.path.unlink()
+    assert not house.look(2)
+    assert not (house.config.agent.data_dir / IDENTITY_FILE).exists()
+    assert f"--public-key {encode_public_key(house.identity.public_key)}" in house.told[-1]

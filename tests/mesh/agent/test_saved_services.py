@@ -49,6 +49,29 @@ def test_whatever_a_key_or_name_looks_like_it_stays_what_it_is(tmp_path_factory,
     assert read_saved(folder) == tuple(listeners)
 
 
+@pytest.mark.parametrize(
+    "path", ["/run/" + "a b: #c " * 10 + "x", "/run/" + "é 😀 " * 10 + "x", "/run/" + "a 'b " * 15]
+)
+def test_what_does_not_fit_into_a_line_is_read_again_too(tmp_path, path):
+    services = (EndpointSection(key="long", target=UnixAddress(path.strip())),)
+    write_saved(tmp_path, services)
+    assert read_saved(tmp_path) == services
+
+
+@pytest.mark.parametrize("key", ["😀", "a😀b🚀", r"\ud83d\ude00", "\\😀", "x\\", "ключ", "<&>"])
+def test_a_key_that_is_asked_for_is_what_it_is_in_every_script(tmp_path, key):
+    service = read_service("endpoints", {"key": key, "target": "localhost:1"})
+    assert service.key == key
+    write_saved(tmp_path, (service,))
+    assert read_saved(tmp_path) == (service,)
+
+
+@pytest.mark.parametrize("key", ["\ud83d", "\ude00\ud83d", "a\u2028b", "\ufeffx"])
+def test_half_a_character_is_no_key(key):
+    with pytest.raises(ConfigError, match=r"forward\.endpoints\[0\]\.key"):
+        read_service("endpoints", {"key": key, "target": "localhost:1"})
+
+
 def test_without_a_file_nothing_is_saved(tmp_path):
     assert read_saved(tmp_path) == ()
 

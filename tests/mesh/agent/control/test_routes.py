@@ -1,11 +1,13 @@
 """A table of routes: what is checked, what is answered, and the document that tells of it."""
 
 from http import HTTPStatus
+from types import SimpleNamespace
 
 import falcon.testing
 import msgspec
 import pytest
 
+from mesh.agent.control import route as route_module
 from mesh.agent.control.api import CONTROL_SOCKET, ApiApp, ByControlSocket, all_routes
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.openapi import openapi_document
@@ -198,6 +200,15 @@ def test_routes_without_types_or_a_description_are_none():
     for handle in (undescribed, untyped, placeless):
         with pytest.raises(TypeError, match="expected"):
             Route(Method.GET, THINGS, handle).types()
+
+
+def test_python_without_docstrings_serves_the_api_all_the_same(monkeypatch):
+    def told(_: Call[Place, Nothing]) -> None: ...
+
+    monkeypatch.setattr(route_module, "sys", SimpleNamespace(flags=SimpleNamespace(optimize=2)))
+    route = Route(Method.GET, THINGS, told)
+    assert route.types().answers is type(None)
+    assert route.description == ""
 
 
 def test_what_the_document_does_not_have_is_found():
