@@ -46,7 +46,7 @@ _FADES: Final = 8
 """With each answer that took less, the slowest falls by this part of itself."""
 
 MAX_EXITS: Final = 4096
-"""Of which it is known when they were heard; at some 200 bytes each. Of more, the first are forgotten."""
+"""Of which it is known when they were heard; at some 250 bytes each. Of more, the first are forgotten."""
 
 
 def first_words_wait_s(rtt_s: float) -> float:

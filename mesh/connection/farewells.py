@@ -14,7 +14,7 @@ FAREWELLS_S: Final = 30.0
 """How long they are kept: as long as the other end asks, by default (``connections.reroute_timeout``)."""
 
 MAX_FAREWELLS: Final = 8_192
-"""Kept at once, 500 bytes each. Of more the oldest goes of the agent that has most: one that ends connection
+"""Kept at once, 650 bytes each. Of more the oldest goes of the agent that has most: one that ends connection
 after connection takes none from others."""
 
 EXPIRY_S: Final = 1.0
