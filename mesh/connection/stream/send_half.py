@@ -236,6 +236,7 @@ class SendHalf:
             next_acknowledged=self.acknowledged_number,
             next_to_send=self.next_number,
             in_flight=in_flight,
+            round_trip_s=self._rtt.minimum_s,
         )
         if ack.missing_until > self.acknowledged_number:
             self._repair(ack.missing_until, now)
