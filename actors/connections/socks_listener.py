@@ -46,6 +46,9 @@ MAX_SERVICES: Final = 256
 MAX_SHOWN_CHARACTERS: Final = 80
 """Of a name that a client asked for, in logs."""
 
+UNNAMED: Final = "unix:"
+"""The name of a client that has come by a unix socket, as most have it."""
+
 StartService = Callable[[Wanted, RouteSnapshot, Ref[messages.Inbound]], Ref[service_messages.Inbound]]
 """Starts what serves the clients that want a key, for this listener."""
 
@@ -213,7 +216,8 @@ class SocksListener(AcceptingActor[messages.Inbound]):
 
     def _tell_refused(self, why: str, client: StreamSocket) -> None:
         self._meters.socks_refused += 1
-        facts = {"address": str(self._address), "client": client.peer_name, "reason": why}
+        who = "a client" if client.peer_name == UNNAMED else client.peer_name
+        facts = {"address": str(self._address), "client": who, "reason": why}
         line = "SOCKS listener at %(address)s refuses %(client)s: %(reason)s"
         log.info(line, facts, extra=sampled(self._name))
 

@@ -1,5 +1,7 @@
 """A SOCKS listener: who is let in, for how long, and what those are told who cannot be served."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from actors.connections.named_service import IDLE_S
@@ -233,3 +235,13 @@ def test_its_lines_say_by_which_door(houses, caplog):
     assert [line.partition(KEY)[2].split()[0] for line in lines] == ["sets", "prefers"]
     assert all(line.startswith(f"SOCKS listener {ADDRESS} for {KEY} ") for line in lines)
     assert all(each["key"] == KEY for each in facts[-2:])
+
+
+def test_whom_it_refuses_is_said_even_if_that_client_has_no_name(houses, caplog):
+    caplog.set_level("INFO", logger="mesh.forward")
+    house = houses()
+    house.ask("other")
+    house.socks._tell_refused("why", Mock(peer_name="unix:"))
+    named, unnamed = (record.getMessage() for record in caplog.records if "client" in record.args)
+    assert f"{ADDRESS} refuses 10." in named or f"{ADDRESS} refuses 127." in named
+    assert unnamed == f"SOCKS listener at {ADDRESS} refuses a client: why"

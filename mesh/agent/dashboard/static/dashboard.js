@@ -6,7 +6,7 @@ const REFRESH_MS = 2000;
 const TIMEOUT_MS = 5000;
 const LABELS = {
   peer_count: "connected peers",
-  route_count: "usable routes",
+  route_count: "routes it may use",
   open_connections: "open connections",
   stream_count: "streams",
   unacknowledged_segments: "unacknowledged segments",
