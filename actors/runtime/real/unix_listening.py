@@ -1,11 +1,13 @@
 """Listening unix sockets: their file is there while they are, and nobody but its user may connect.
 
 A file that a process has left behind is replaced. One that a living process has bound is not, though it may
-be parked and refuse clients: the kernel lists those in ``/proc/net/unix``.
+be parked and refuse clients: the kernel lists those in ``/proc/net/unix``. A file of our own that is removed,
+as by what cleans up temporary ones, is made anew: nobody finds a socket without its file.
 """
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -16,6 +18,11 @@ from actors.runtime.real.listening import BACKLOG, LoopListeningSocket
 from actors.runtime.real.readiness import Reactor
 from actors.runtime.seam import SocketOptions
 from mesh.addresses import MAX_UNIX_PATH_BYTES
+
+logger = logging.getLogger(__name__)
+
+LOOK_S: Final = 5.0
+"""How often it is looked whether the file is there: one question to the file system."""
 
 MODE: Final = 0o600
 """Connecting takes the right to write: unix(7)."""
@@ -30,15 +37,19 @@ _BOUND: Final = Path("/proc/net/unix")
 class LoopUnixListeningSocket(LoopListeningSocket):
     """A listening unix socket. Its ``listen`` cannot be taken back: parking puts a fresh socket there."""
 
-    __slots__ = ("_file", "_path")
+    __slots__ = ("_complaint", "_file", "_path", "_timer")
 
     def __init__(self, reactor: Reactor, path: str, options: SocketOptions) -> None:
         super().__init__(reactor, _bound(path), options)
         self._path = path
         self._file = _file_at(path)
+        self._complaint = ""
+        """Why a file that was removed is not there again."""
+        self._timer = reactor.call_later(LOOK_S, self._look)
 
     def close(self) -> None:
         """Give up the path and remove its file; idempotent."""
+        self._timer.cancel()
         if self._socket.fileno() >= 0:
             self._remove_file()
         super().close()
@@ -52,6 +63,28 @@ class LoopUnixListeningSocket(LoopListeningSocket):
         self._socket = _bound(self._path)
         self._file = _file_at(self._path)
         self._readiness = self._readiness.moved_to(self._socket.fileno())
+
+    def _look(self) -> None:
+        self._timer = self._reactor.call_later(LOOK_S, self._look)
+        if os.path.lexists(self._path):  # if it is another's, that one has the path
+            return
+        try:
+            fresh = _bound(self._path)
+        except OSError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                logger.error("the socket %s was removed: %s", self._path, error)  # noqa: TRY400 - of the system
+            return
+        self._complaint = ""
+        logger.warning("the socket %s was removed, and is there again", self._path)
+        self._readiness.watch_read(False, None)
+        before, self._socket = self._socket, fresh
+        before.close()  # who waits in it is reset
+        self._file = _file_at(self._path)
+        self._readiness = self._readiness.moved_to(fresh.fileno())
+        if self._listening:
+            fresh.listen(BACKLOG)
+            self._watch()
 
     def _remove_file(self) -> None:
         with contextlib.suppress(OSError):

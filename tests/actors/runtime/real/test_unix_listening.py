@@ -7,7 +7,9 @@ import stat
 
 import pytest
 
+from actors.runtime.real import unix_listening
 from mesh.addresses import UnixAddress
+from scripts.lab.waiting import wait_until
 from tests.actors.runtime.real.driver import LIMIT_S, Driver
 
 
@@ -80,6 +82,46 @@ def test_what_another_has_put_there_meanwhile_stays(driver: Driver, path):
     path.write_text("precious")
     driver.do(lambda _: listener.close())
     assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_file_that_is_removed_is_there_again(driver: Driver, path, monkeypatch, listens, caplog):
+    monkeypatch.setattr(unix_listening, "LOOK_S", 0.01)
+    listener = driver.bind(UnixAddress(str(path)), listen=listens)
+    for _ in range(2):
+        path.unlink()
+        wait_until(path.exists, "the file is there")
+        wait_until(
+            lambda: refusal(path) == (0 if listens else errno.ECONNREFUSED), "it listens, or is parked"
+        )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert caplog.text.count("was removed, and is there again") == 2
+    if listens:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            driver.do(lambda _: listener.watch_read(True))
+            assert driver.heard.get(timeout=LIMIT_S) == ("readable", listener)
+    driver.do(lambda _: listener.close())
+    assert not path.exists()
+
+
+def test_a_folder_that_is_removed_is_told_of_once_and_a_socket_watched_in_the_next(
+    driver: Driver, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(unix_listening, "LOOK_S", 0.01)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    listener = driver.bind(UnixAddress(str(folder / "app.sock")))
+    driver.do(lambda _: listener.watch_read(True))
+    (folder / "app.sock").unlink()
+    folder.rmdir()
+    wait_until(lambda: "was removed: " in caplog.text, "it is told")
+    folder.mkdir()
+    wait_until((folder / "app.sock").exists, "the file is there")
+    with socket.socket(socket.AF_UNIX) as client:
+        wait_until(lambda: client.connect_ex(str(folder / "app.sock")) == 0, "it listens")
+        assert driver.heard.get(timeout=LIMIT_S) == ("readable", listener)
+    assert caplog.text.count("was removed: ") == 1
 
 
 def test_a_path_that_is_too_long_is_told(driver: Driver, tmp_path):
