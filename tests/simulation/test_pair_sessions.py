@@ -132,3 +132,15 @@ def test_after_a_restart_of_either_the_next_connection_agrees_anew(mesh, who):
     mesh.converse(2)
     assert mesh.forms() == [FULL_OPEN, SHORT_OPEN]
     assert mesh.kept() == (1, 1)
+
+
+@pytest.mark.parametrize("who", ["branch", "hq"])
+def test_secrets_with_an_agent_that_is_revoked_are_forgotten_at_once(who):
+    with mesh_world(1) as world:
+        mesh = Mesh(world)
+        mesh.converse(2)
+        assert mesh.kept() == (1, 1)
+        world.revoke(who, at="relay")
+        world.run(1.0)
+        at_ingress, at_exit = mesh.kept()
+        assert (at_exit if who == "branch" else at_ingress) == 0
