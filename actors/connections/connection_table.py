@@ -156,9 +156,8 @@ class ConnectionTable(Actor[messages.Inbound]):
 
     def _counts(self) -> messages.ConnectionCounts:
         exits = sum(is_exit for _, _, is_exit in self._connections)
-        standing_by = sum(map(self._stands_by, self._connections))
         return messages.ConnectionCounts(
-            ingress=len(self._connections) - exits - standing_by,
+            ingress=len(self._connections) - exits - sum(map(self._stands_by, self._connections)),
             exit=exits,
             pending_opens=len(self._admission),
         )
@@ -181,7 +180,9 @@ class ConnectionTable(Actor[messages.Inbound]):
         batches: defaultdict[ConnectionId, list[Frame]] = defaultdict(list)
         for frame in frames:
             batches[frame.source, frame.connection, not frame.from_exit].append(frame)
-        if len(batches) > OPENS_PER_TURN and self._later.hold_back(batches, via, self._connections):
+        if len(batches) > OPENS_PER_TURN and self._later.hold_back(
+            batches, via, self._connections, self._records
+        ):
             self.schedule(0.0, messages.OpensWaiting())
         for key, batch in batches.items():
             self._deliver_to(key, tuple(batch), via)
