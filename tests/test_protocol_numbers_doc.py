@@ -113,6 +113,7 @@ LIMIT_MODULES = (
     "mesh.connection.stream.budget",
     "mesh.connection.stream.congestion",
     "mesh.connection.stream.liveness",
+    "mesh.connection.stream.reached",
     "mesh.connection.stream.receive_half",
     "mesh.connection.stream.rtt",
     "mesh.connection.stream.send_half",

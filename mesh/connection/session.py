@@ -83,13 +83,13 @@ class Session:
         "_opener",
         "_other_receive_key",
         "_receive_key",
-        "_remote",
         "_sealer",
         "_send_key",
         "connection",
         "hears_new_keys",
         "id",
         "is_exit",
+        "remote",
         "remote_static",
         "renews_keys",
     )
@@ -107,7 +107,7 @@ class Session:
         renews_keys: bool = True,
         max_hops: int = DEFAULT_MAX_HOPS,
     ) -> None:
-        self._local, self._remote = local, remote
+        self._local, self.remote = local, remote
         self.is_exit = is_exit
         self.connection = connection
         self.remote_static = remote_static
@@ -134,7 +134,7 @@ class Session:
     @property
     def ends(self) -> tuple[AgentId, AgentId]:
         """The agents at the ingress and at the exit."""
-        return self._to_exit_first(self._local, self._remote)
+        return self._to_exit_first(self._local, self.remote)
 
     # -- other keys ------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Session:
         type_byte = frame_type | FROM_EXIT if self.is_exit else frame_type
         body_bytes = len(plaintext) + TAG_BYTES
         covered = associated_data(
-            VERSION, type_byte, self._local, self._remote, self.connection, number, body_bytes
+            VERSION, type_byte, self._local, self.remote, self.connection, number, body_bytes
         )
         sealer = self._sealer
         if sealer is None:
@@ -232,7 +232,7 @@ class Session:
             frame_type,
             self.is_exit,
             self._local,
-            self._remote,
+            self.remote,
             self.connection,
             number,
             sealer.encrypt(nonce(nonce_class, number), plaintext, covered),
@@ -242,7 +242,7 @@ class Session:
     def _open(self, nonce_class: int, types: frozenset[FrameType], frame: Frame) -> bytes:
         type_byte = frame.type if self.is_exit else frame.type | FROM_EXIT
         covered = associated_data(
-            VERSION, type_byte, self._remote, self._local, self.connection, frame.number, len(frame.body)
+            VERSION, type_byte, self.remote, self._local, self.connection, frame.number, len(frame.body)
         )
         opener = self._opener
         if opener is None:
@@ -256,7 +256,7 @@ class Session:
         if (
             plaintext is None
             or frame.type not in types
-            or frame.source != self._remote
+            or frame.source != self.remote
             or frame.destination != self._local
             or frame.connection != self.connection
             or frame.from_exit == self.is_exit

@@ -5,6 +5,7 @@ from math import inf
 from typing import Final
 
 from mesh.connection.shares import GREED
+from mesh.connection.stream.reached import ReachedWindows
 from mesh.connection.stream.rtt import MAX_TIMEOUT_S
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES
 
@@ -78,6 +79,7 @@ class StreamBudget:
         "_slow_until",
         "limit_bytes",
         "marked_at",
+        "reached",
         "reserved_bytes",
         "unacknowledged_segments",
     )
@@ -87,6 +89,8 @@ class StreamBudget:
         self._opened: dict[Hashable, int] = {}
         """First windows taken and not given back, by ingress."""
         self.reserved_bytes = 0
+        self.reached = ReachedWindows()
+        """What windows of streams that have ended had come to."""
         self.unacknowledged_segments = 0
         """Segments that all streams together have sent and wait to hear of."""
         self.marked_at = -inf

@@ -87,7 +87,7 @@ class StreamLife:
         """When."""
         self._rtt = RoundTrip()
         self._sender = SendHalf(session, send_credit, budget, self._rtt, limits)
-        self._receiver = ReceiveHalf(session, credit, budget, self._rtt, limits)
+        self._receiver = ReceiveHalf(session, credit, budget, self._rtt, limits, remote=session.remote)
         self._acknowledger = Acknowledger(session, self._receiver, self._rtt)
         self._liveness = Liveness(self._rtt, reroute_timeout_s, idle_probe_s)
         self._progress = Progress(

@@ -1,10 +1,12 @@
 """The receiving half of a stream: segments in any order in, bytes in order out, credit for more."""
 
+from collections.abc import Hashable
 from math import inf
 from typing import Final
 
 from mesh.connection.stream.budget import LARGE_BYTES, LATE_S, StreamBudget
 from mesh.connection.stream.control import Fin, decode_fin
+from mesh.connection.stream.reached import BULK_BYTES, LONG_PATH_S, PART
 from mesh.connection.stream.rtt import RoundTrip
 from mesh.connection.stream.sealing import SegmentSealer
 from mesh.connection.stream.window import ReceiveWindow, WindowLimits
@@ -27,11 +29,14 @@ class ReceiveHalf:
     """Puts segments in order, and grants credit as the local socket takes their bytes."""
 
     __slots__ = (
+        "_begun_bytes",
         "_budget",
         "_carried_bytes",
         "_early_bytes",
         "_final_number",
         "_floor",
+        "_is_bulk",
+        "_remote",
         "_reserved_bytes",
         "_rtt",
         "_session",
@@ -56,8 +61,16 @@ class ReceiveHalf:
         budget: StreamBudget,
         rtt: RoundTrip,
         limits: WindowLimits,
+        *,
+        remote: Hashable,
     ) -> None:
         self._session = session
+        self._remote = remote
+        """The agent that sends."""
+        self._is_bulk = False
+        """So much has come that the window need not begin small."""
+        self._begun_bytes = 0
+        """What the window then began with, by what others had reached."""
         self._budget = budget
         self._rtt = rtt
         self._window = ReceiveWindow(limits, credit)
@@ -210,6 +223,10 @@ class ReceiveHalf:
         A sender that is given crumbs sends crumbs: RFC 9293 section 3.8.6.2.2. What is held back is less than
         a quarter of the window, so a sender has credit whenever the local socket has taken everything.
         """
+        if not self._is_bulk and self.received_bytes >= BULK_BYTES and not self.finished:
+            self._is_bulk = True
+            self._begun_bytes = self._budget.reached.take(self._remote, self.arrived_at)
+            self._window.begin_with(self._begun_bytes, self._budget.share_bytes)
         new_credit = self.taken_bytes + self._window.size_bytes - self.credit
         if new_credit >= self._window.ack_bytes and not self.finished:
             self.credit += new_credit
@@ -220,9 +237,20 @@ class ReceiveHalf:
         """Forget what is early, and give the window back."""
         self.early.clear()
         self._early_bytes = 0
+        if self._is_bulk:
+            self._tell_what_was_reached()
         self._budget.forget(self)
         self._hold(0)
         self.credit = self.taken_bytes
+
+    def _tell_what_was_reached(self) -> None:
+        """Let the next stream of the same agent know, if the path is long."""
+        is_long = self._rtt.minimum_s >= LONG_PATH_S
+        reached = self._window.reached_bytes(self.received_bytes) if is_long else 0
+        if self.received_bytes <= self._begun_bytes:  # nothing says that this is not so any more
+            reached = max(reached, PART * self._begun_bytes)
+        if reached:
+            self._budget.reached.note(self._remote, reached, self.arrived_at)
 
     def _hold(self, byte_count: int) -> None:
         """Have so much of the budget reserved."""

@@ -61,6 +61,7 @@ class ReceiveWindow:
         "_cap",
         "_floor",
         "_lost_pace",
+        "_most_in_a_round",
         "_round_bytes",
         "_round_started_at",
         "_wanted",
@@ -75,6 +76,7 @@ class ReceiveWindow:
         """Bytes after which an acknowledgement is due."""
         self._round_started_at: float | None = None
         self._round_bytes = 0
+        self._most_in_a_round = 0
         self._lost_pace = LostPace(limits.cap)
 
     def update(
@@ -98,6 +100,7 @@ class ReceiveWindow:
         is_over = elapsed >= round_s
         if is_over:
             in_a_round = int(in_a_round * round_s / elapsed)
+            self._most_in_a_round = max(self._most_in_a_round, in_a_round)
             self._round_bytes, self._round_started_at = received_bytes, now
             self._lost_pace.round_over(received_bytes, now, self.size_bytes)
         if is_over or in_a_round > 4 * self.ack_bytes:
@@ -113,6 +116,17 @@ class ReceiveWindow:
         wanted = max(self._wanted, self._lost_pace.least_bytes)
         self.size_bytes = max(min(wanted, share_bytes), self._floor)
         self.ack_bytes = min(self.ack_bytes, self.size_bytes // 4)
+
+    def begin_with(self, byte_count: int, share_bytes: int) -> None:
+        """Have at least ``byte_count``, as far as the budget lets one window have them."""
+        self._wanted = min(max(self._wanted, byte_count), self._cap)
+        self.size_bytes = max(min(self._wanted, share_bytes), self.size_bytes)
+
+    def reached_bytes(self, received_bytes: int) -> int:
+        """What it has come to by what has arrived, and not by what it began with; 0 before anything has."""
+        if self._round_started_at is None:
+            return 0
+        return min(2 * max(self._most_in_a_round, received_bytes - self._round_bytes), self._cap)
 
     def hindered(self, received_bytes: int, now: float) -> None:
         """The local socket has not taken all of the ``received_bytes`` that were handed out."""

@@ -24,7 +24,14 @@ class Receiving:
         session, self.peer = sessions()[1], sessions()[0]
         self.budget = StreamBudget(1 << 40) if budget is None else budget
         self.rtt = RoundTrip()
-        self.half = ReceiveHalf(session, INITIAL_WINDOW_BYTES, self.budget, self.rtt, WindowLimits())
+        self.half = ReceiveHalf(
+            session,
+            INITIAL_WINDOW_BYTES,
+            self.budget,
+            self.rtt,
+            WindowLimits(),
+            remote=session.remote,
+        )
         self.acknowledger = Acknowledger(session, self.half, self.rtt)
         self.delivered = []
 
