@@ -16,7 +16,9 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -28,7 +30,11 @@ VARIABLE = "MESH_COMPILED"
 """Of the environment: 1 compiles; 0, nothing or no such variable does not."""
 
 LEVEL = "MESH_OPTIMIZATION"
-"""Of the environment: how far the C compiler optimizes, 0 to 3. 3 takes it six times as long as 0."""
+"""Of the environment: how far the C compiler optimizes, 0 to 3. 3 takes it many times as long as 0."""
+
+QUICKLY = "0"
+"""At this level each module is a C file of its own: a compiler on each processor is soon done with them, and
+calls from file to file, which none of them can make shorter, are no slower than all else is."""
 
 LIBRARY = "mesh_core"
 """All compiled modules are in one library, so that they call each other directly."""
@@ -137,7 +143,31 @@ def translate(folder: str) -> list[Extension]:
     level = os.environ.get(LEVEL) or "3"
     if level not in ("0", "1", "2", "3"):
         sys.exit(f"{LEVEL}={level}: expected 0, 1, 2 or 3")
-    return mypycify(options, group_name=LIBRARY, target_dir=folder, opt_level=level, debug_level="0")
+    return mypycify(
+        options,
+        group_name=LIBRARY,
+        target_dir=folder,
+        opt_level=level,
+        debug_level="0",
+        multi_file=level == QUICKLY,
+    )
+
+
+class CompileCore(build_ext):
+    """Setuptools' own, with a C compiler on each processor."""
+
+    def build_extensions(self) -> None:
+        """Compile the files of one library beside each other, as well as libraries."""
+        compile_files = self.compiler.compile
+        self.parallel = len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(self.parallel) as compilers:
+
+            def compile_beside(sources: list[str], **options: Any) -> list[str]:
+                done = compilers.map(lambda source: compile_files([source], **options), sources)
+                return [file for files in done for file in files]
+
+            self.compiler.compile = compile_beside
+            super().build_extensions()
 
 
 class BuildCore(build_ext):
@@ -148,7 +178,7 @@ class BuildCore(build_ext):
         folder = Path(self.build_lib)
         _remove_libraries(folder)  # an earlier build's may be of other modules
         self.distribution.ext_modules = translate(self.build_temp)
-        command = build_ext(self.distribution)  # this one has been finalized without any extensions
+        command = CompileCore(self.distribution)  # this one has been finalized without any extensions
         for option in ("build_lib", "build_temp", "inplace", "editable_mode"):
             setattr(command, option, getattr(self, option))
         try:

@@ -13,7 +13,7 @@ import bootstrap
 import compiled
 from pythons import SUPPORTED
 
-WORKERS_PER_CORE = 4
+WORKERS_PER_CORE = 3
 """Tests of processes wait for them and for timers most of the time: while one does, others have the core."""
 MOST_WORKERS = 16
 
@@ -38,21 +38,27 @@ SOME_UNIT_TESTS = (*FEW, "tests/mesh/agent", "tests/actors/runtime")
 """What deals with the system, for Pythons between the oldest and the newest: what both of these can do with
 mere values, one between them can do, too."""
 
-SIMULATED = ("scenarios", "hostile_member")
+SIMULATED = ("scenarios.py::test_invariants_hold", "hostile_member.py")
 """Of the simulations those in which most of the core takes part, and bytes that nobody should have sent. The
 others ask what it decides, which is the same in both builds: one seed leaves one trace."""
 
-NOT_COMPILED = ("tests/mesh/agent", "tests/mesh/config")
+NOT_COMPILED = ("tests/mesh/agent", "tests/mesh/config", "tests/actors/root")
+NOT_BY_LINKS = tuple(
+    f"tests/security/test_{name}.py" for name in ("local_user", "newcomers", "tokens", "web_page")
+)
 """What these are about is interpreted in both builds."""
 
 COMPILED_TESTS = (
     *("-n", "2"),  # it begins last, when the others leave a processor free
     *UNIT_TESTS,
-    *(f"tests/simulation/test_{name}.py" for name in SIMULATED),
+    *(f"tests/simulation/test_{name}" for name in SIMULATED),
     *(f"--ignore={folder}" for folder in NOT_COMPILED),
 )
-COMPILED_ATTACKS = ("pytest", "-p", "no:cacheprovider", "tests/security")
-SOAK = ("scripts.trial_runs.command", "soak", "--seconds", "20")
+COMPILED_ATTACKS = (
+    *("pytest", "-p", "no:cacheprovider", "tests/security"),
+    *(f"--ignore={file}" for file in NOT_BY_LINKS),
+)
+SOAK = ("scripts.trial_runs.command", "soak", "--seconds", "10")
 """What runs on the compiled build as well: what it may make a difference to, and what may crash it."""
 
 TRANSLATION = "tests/test_compiling.py::test_mypyc_translates_them"
@@ -62,10 +68,13 @@ Done = subprocess.CompletedProcess[str]
 Suite = Future[Done]
 """A step that may still run, and what it has said."""
 
+MYPY = "mypy"
 COMPILING = "compiling"
 
 NICENESS = 10
 """Of what only computes: it gets what the tests of processes leave, and does not make them late."""
+AWAITED_NICENESS = 5
+"""Of the compiled build and what that begins with: half of the check waits for it."""
 
 EXIT_USAGE = 2
 PYTEST_USAGE = 4
@@ -97,7 +106,7 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None, *, on_com
 
     step("ruff check", "-m", "ruff", "check", ".")
     step("ruff format", "-m", "ruff", "format", "--check", ".")
-    computing = {"mypy": ["mypy"]}
+    computing = {MYPY: ["mypy"]}
     if arguments:
         tests = ("pytest", *arguments)
     else:
@@ -139,9 +148,13 @@ def _meanwhile(
     """Run modules with this Python, tests with all others and compiled, beside the caller; suites by name."""
     versions = [version for version in _others() if version in pythons]
     # One at a time, for each installation writes the project's metadata beside its source.
-    with _nice_threads(1) as installer, _nice_threads(len(commands) + len(versions) + 2) as pool:
+    with (
+        _nice_threads(1) as installer,
+        _nice_threads(2, AWAITED_NICENESS) as builders,
+        _nice_threads(len(commands) + len(versions) + 1) as pool,
+    ):
         suites = {
-            name: pool.submit(_run_quietly, [sys.executable, "-m", *command])
+            name: (builders if name == MYPY else pool).submit(_run_quietly, [sys.executable, "-m", *command])
             for name, command in commands.items()
         }
         for version in versions:
@@ -149,14 +162,14 @@ def _meanwhile(
             tests = UNIT_TESTS if version in (SUPPORTED[0], SUPPORTED[-1]) else SOME_UNIT_TESTS
             suites[_unit_tests(version)] = pool.submit(_run_unit_tests, environment, tests)
         if on_compiled:
-            suites[COMPILING] = pool.submit(_compile, suites["mypy"])
+            suites[COMPILING] = builders.submit(_compile, suites[MYPY])
             suites["unit tests and simulations (compiled)"] = pool.submit(_run_compiled, suites[COMPILING])
         yield suites
 
 
-def _nice_threads(count: int) -> ThreadPoolExecutor:
+def _nice_threads(count: int, niceness: int = NICENESS) -> ThreadPoolExecutor:
     """Threads that run what can wait: on Linux each has a niceness, which its processes inherit."""
-    return ThreadPoolExecutor(count, initializer=os.nice, initargs=(NICENESS,))
+    return ThreadPoolExecutor(count, initializer=os.nice, initargs=(niceness,))
 
 
 def _prepare(version: str, interpreter: Path) -> Path:

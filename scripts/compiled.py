@@ -19,7 +19,7 @@ NOT_COPIED = (
 )
 
 VARIABLES = {"MESH_COMPILED": "1", "MESH_OPTIMIZATION": "0"}
-"""For ``setup.py``. Optimizing takes six times as long, and what mypyc makes of the sources is the same."""
+"""For ``setup.py``. Optimizing takes many times as long, and what mypyc makes of the sources is the same."""
 
 QUIETLY = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
 

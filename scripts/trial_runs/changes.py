@@ -186,7 +186,7 @@ def run(stage: Stage) -> None:
         agent.wait_until_quiet()
         changer.baseline = agent.usage()
     keys = _keys(branch)
-    load, done, waits_s, stalls_s = Load(), list[Request](), list[float](), list[float]()
+    load, done, waits_s, stalls_s = Load(stage.effort.rest_s), list[Request](), list[float](), list[float]()
     with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
         load.start(paced_requests(ports["web"], ["hq"], done, pool))
         load.start(conversation(ports["echo"], waits_s, CONVERSATION_PAUSE_S), CONVERSATIONS)

@@ -118,6 +118,8 @@ def request(port: int, names: Sequence[str]) -> Request:
 class Load:
     """Clients on threads of their own, from ``start`` to ``stop``."""
 
+    rest_s: float = 0.0
+    """Of each client after a step; without any it does as much as the machine can."""
     ended: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -133,7 +135,7 @@ class Load:
     def _run(self, work: Callable[[], Iterator[None]]) -> None:
         try:
             for _ in work():
-                if self.ended.is_set():
+                if self.ended.wait(self.rest_s):
                     return
         except (OSError, EOFError, AssertionError) as error:
             self.failures.append(f"{type(error).__name__}: {error}")

@@ -38,7 +38,7 @@ def run(stage: Stage) -> None:
         agent.wait_for_peers(*beside)
     for kind in ports:
         branch.wait_for_route(kind, hq)
-    load, done, echo_s, stalls_s = Load(), list[Request](), list[float](), list[float]()
+    load, done, echo_s, stalls_s = Load(stage.effort.rest_s), list[Request](), list[float](), list[float]()
     load.start(requests(ports["web"], ["hq"], done), stage.effort.clients)
     load.start(conversation(ports["echo"], echo_s), CONVERSATIONS)
     load.start(transfers(ports["bulk"], min(stage.effort.byte_count, TRANSFER_BYTES), stalls_s))

@@ -137,7 +137,7 @@ def run(stage: Stage) -> None:
     for agent in lasting:
         agent.wait_until_quiet()
     baselines = [agent.usage() for agent in lasting]
-    load, seen, waits_s, stalls_s = Load(), _Seen(), list[float](), list[float]()
+    load, seen, waits_s, stalls_s = Load(stage.effort.rest_s), _Seen(), list[float](), list[float]()
 
     def asking() -> Iterator[None]:
         while True:

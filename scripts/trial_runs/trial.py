@@ -24,6 +24,8 @@ class Effort:
     """In one transfer."""
     clients: int = 8
     """At once, where requests are made."""
+    rest_s: float = 0.0
+    """Of each client of a load after a request, a round or a transfer."""
     load_s: float = 1.0
     """How long there is load before something fails, and how long after everything is over."""
     database_s: float = 12.0

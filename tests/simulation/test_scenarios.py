@@ -52,7 +52,7 @@ def test_all_scenarios_are_there():
     assert {path.stem for path in SCENARIOS} == WANTED
 
 
-@pytest.mark.parametrize("seed", seeds(4))
+@pytest.mark.parametrize("seed", seeds(1))
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_invariants_hold(path, seed):
     outcome = assert_holds(path, seed)
@@ -73,9 +73,8 @@ def test_a_run_before_with_equal_numbers_is_left_behind(tmp_path):
     assert_holds(file, 6104)
 
 
-@pytest.mark.parametrize("_", seeds(2))
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_invariants_hold_with_a_new_seed(path, _):
+def test_invariants_hold_with_a_new_seed(path):
     seed = random.SystemRandom().randrange(1 << 31)
     print(f"{path.stem}: new seed {seed}")  # noqa: T201 -- shown where it fails
     assert_holds(path, seed)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from scripts.lab.agents import THREADS_ON_DEMAND
 from scripts.lab.clients import connect, digest_until_end, read_all, send_random
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.services import Service, Task, echo
@@ -20,8 +21,9 @@ BULK_BYTES = int(os.environ.get("MESH_SYSTEM_BYTES", str(64 * MIB)))
 """Each way; set it to 1073741824 for the full gibibyte."""
 
 BULK_TIMEOUT_S = 60 + BULK_BYTES / MIB
-CONNECTIONS = 200
-OPEN_CONNECTIONS = 2_000
+CONNECTIONS = 100
+OPEN_CONNECTIONS = 1_100
+"""More than the 1,024 descriptors that a process usually may have."""
 
 
 @pytest.mark.timeout(int(BULK_TIMEOUT_S) + 60)
@@ -118,7 +120,7 @@ def test_open_connections_take_no_threads(chain):
             )
             wait_until(lambda: chain.hq.stats()["open_connections"] == OPEN_CONNECTIONS, "all are open at hq")
             for agent in chain.agents:
-                assert agent.process.threads() == threads[agent.name]
+                assert agent.process.threads() <= threads[agent.name] + THREADS_ON_DEMAND
             assert chain.relay.stats()["stream_count"] == 0
             assert {target.recv(1) for target in service.clients} == {b"x"}
             for client in clients:

@@ -11,7 +11,9 @@ from scripts.trial_runs.trial import MIB, Effort, Outcome, Series
 TWICE = {"database-kill", "database-pause"}
 """A relay ends as in another trial, and the database is the one of a third."""
 
-LITTLE = Effort(byte_count=64 * MIB, clients=4, load_s=0.3, database_s=4.0, changes=40, soak_s=4.0)
+LITTLE = Effort(
+    byte_count=64 * MIB, clients=4, rest_s=0.1, load_s=0.3, database_s=4.0, changes=40, soak_s=4.0
+)
 
 
 @pytest.mark.parametrize("name", sorted(command.TRIALS.keys() - TWICE))
