@@ -87,7 +87,9 @@ class Actor(pykka.Actor, Generic[M]):
         "actor_inbox",
         "actor_stopped",
         "actor_urn",
+        "dispatcher",
         "now",
+        "ref",
     )
 
     actor_inbox: Mailbox
@@ -109,6 +111,10 @@ class Actor(pykka.Actor, Generic[M]):
         self._flag = StopFlag()
         self.actor_stopped = self._flag
         self._actor_ref: ActorRef[M] = ActorRef(type(self), self.actor_urn, self._mailbox, self._flag)
+        self.ref: Ref[M] = self._actor_ref
+        """This actor's own reference, to give to others."""
+        self.dispatcher = dispatcher
+        """Where this actor runs, and what it starts its children on."""
         # Actors, which pass it on, know it as the seam has it; what it is to the runtime is more.
         self._dispatcher: ActorDispatcher = _to_the_runtime(dispatcher)
         self.now = dispatcher.now
@@ -130,16 +136,6 @@ class Actor(pykka.Actor, Generic[M]):
         register(actor._actor_ref)
         actor._start_actor_loop()
         return actor._actor_ref
-
-    @property
-    def ref(self) -> Ref[M]:
-        """This actor's own reference, to give to others."""
-        return self._actor_ref
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """Where this actor runs, and what it starts its children on."""
-        return self._dispatcher
 
     def on_receive(self, message: M) -> Any:
         """Handle one message; what it returns answers an ``ask``."""
@@ -307,12 +303,15 @@ class Actor(pykka.Actor, Generic[M]):
         if not self.actor_stopped.raised:
             self._mark_stopped()
         self._guard(self.release)
-        for timer in list(self._timers or ()):
-            timer.cancel()
-        for watch in list(self._watches or ()):
-            watch.cancel()
-        for socket in list(self._sockets or ()):
-            self._guard(socket.close)
+        if self._timers:
+            for timer in list(self._timers):
+                timer.cancel()
+        if self._watches:
+            for watch in list(self._watches):
+                watch.cancel()
+        if self._sockets:
+            for socket in list(self._sockets):
+                self._guard(socket.close)
         self._timers = self._sockets = self._watches = None
         self._detach()
 

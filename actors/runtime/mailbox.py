@@ -284,7 +284,8 @@ class Mailbox:
         self._owner = owner
         self._closed = True
         self._shut()
-        self._fire_watches()
+        if self._watches:
+            self._fire_watches()
 
     def _shut(self) -> None:
         self.resident = None
@@ -341,4 +342,5 @@ def _nobody_ends() -> None:
 def _nobody_comes(mailbox: Mailbox) -> None:
     """Stands where the dispatcher is not: before an actor is there, and after its end."""
     mailbox.scheduled = False
-    mailbox._refuse_waiting()
+    if mailbox.queue:
+        mailbox._refuse_waiting()

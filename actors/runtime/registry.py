@@ -74,5 +74,7 @@ def register(ref: pykka.ActorRef[Any]) -> None:
 def unregister(ref: pykka.ActorRef[Any]) -> None:
     """What ``ActorRegistry.unregister`` does, without its line."""
     with ActorRegistry._actor_refs_lock:
-        if ref in ActorRegistry._actor_refs:
+        try:
             ActorRegistry._actor_refs.remove(ref)
+        except ValueError:
+            return
