@@ -249,7 +249,8 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         """Let go of everything; an open socket is reset, for an end of stream must not be invented."""
         if self._socket is not None and self._peer_reset is None:  # this end has crashed, or was stopped
             self._meters.connections_reset += 1
-        self._drop_socket(reset=True)
+        if self._socket is not None:
+            self._drop_socket(reset=True)
         if not self._is_recorded:
             self._no_longer_open()
         if self._stream is not None:

@@ -70,6 +70,8 @@ class Session:
         remote_static: the other end's session key, an X25519 public key.
         renews_keys: whether the other end can be asked for new keys.
         max_hops: links that a frame from here may cross.
+        sealer: the cipher of ``send_key``, if the opening has made one.
+        opener: that of ``receive_key``.
     """
 
     __slots__ = (
@@ -106,6 +108,8 @@ class Session:
         remote_static: bytes,
         renews_keys: bool = True,
         max_hops: int = DEFAULT_MAX_HOPS,
+        sealer: ChaCha20Poly1305 | None = None,
+        opener: ChaCha20Poly1305 | None = None,
     ) -> None:
         self._local, self.remote = local, remote
         self.is_exit = is_exit
@@ -120,8 +124,7 @@ class Session:
         """Segments and control frames with numbers below were sealed with keys that are gone."""
         self.id = connection_id(*self._to_exit_first(send_key, receive_key))
         """The connection's, for people; the same at both ends, and whatever keys come later."""
-        self._sealer: ChaCha20Poly1305 | None = None
-        self._opener: ChaCha20Poly1305 | None = None
+        self._sealer, self._opener = sealer, opener
         self._max_hops = max_hops
         self._next_segment = 0
         self._next_control = 0

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final, TypeAlias
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from mesh.connection.opening_payloads import (
     OpenReply,
@@ -75,6 +76,9 @@ class OpeningEnd:
         self._local, self._remote = local, remote
         self._connection = connection
         self._max_hops = max_hops
+        self._sealer: ChaCha20Poly1305 | None = None
+        """With the key of what this end sends, once that has sealed something; and so on."""
+        self._opener: ChaCha20Poly1305 | None = None
 
     def _frame(self, frame_type: FrameType, body: bytes) -> Frame:
         from_exit = frame_type is not FrameType.OPEN
@@ -114,6 +118,8 @@ class OpeningEnd:
             remote_static=self._remote.session_key,
             renews_keys=renews_keys,
             max_hops=self._max_hops,
+            sealer=self._sealer,
+            opener=self._opener,
         )
 
 

@@ -94,15 +94,17 @@ class _ShortEnd(OpeningEnd):
         self, key: bytes, nonce_class: int, frame_type: FrameType, clear: bytes, payload: bytes
     ) -> Frame:
         covered = self._covered(frame_type, self._local, self._remote) + clear
-        sealed = ChaCha20Poly1305(key).encrypt(nonce(nonce_class, SHORT_OPEN), payload, covered)
+        sealer = self._sealer = ChaCha20Poly1305(key)  # the session's as well: it has the same keys
+        sealed = sealer.encrypt(nonce(nonce_class, SHORT_OPEN), payload, covered)
         return self._frame(frame_type, clear + sealed)
 
     def _open(
         self, key: bytes, nonce_class: int, frame_type: FrameType, clear: bytes, sealed: bytes
     ) -> bytes:
         covered = self._covered(frame_type, self._remote, self._local) + clear
+        opener = self._opener = ChaCha20Poly1305(key)
         try:
-            return ChaCha20Poly1305(key).decrypt(nonce(nonce_class, SHORT_OPEN), sealed, covered)
+            return opener.decrypt(nonce(nonce_class, SHORT_OPEN), sealed, covered)
         except InvalidTag:
             raise AuthenticationError("the opening does not authenticate under its pair session") from None
 
