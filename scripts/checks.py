@@ -30,33 +30,26 @@ OTHER_TESTS = tuple(f"--ignore={folder}" for folder in PROCESS_TESTS)
 FEW = ("-q", "-p", "no:cacheprovider", "-m", "not system", "--hypothesis-profile", "few")
 """Another Python or build makes a difference to the first examples as to the hundredth."""
 
-UNIT_TESTS = (*FEW, "tests/mesh", "tests/actors")
-"""The pure core, the actors and the process around them: what another Python may make a difference to. All
-tests take several times as long, so they run on one Python only."""
+UNIT_TESTS = (*FEW, "tests/mesh/agent", "tests/actors/runtime")
+"""What deals with the system: what another Python may make a difference to. All tests take many times as
+long, so they run on one Python only."""
 
-SOME_UNIT_TESTS = (*FEW, "tests/mesh/agent", "tests/actors/runtime")
-"""What deals with the system, for Pythons between the oldest and the newest: what both of these can do with
-mere values, one between them can do, too."""
-
-SIMULATED = ("scenarios.py::test_invariants_hold", "hostile_member.py")
-"""Of the simulations those in which most of the core takes part, and bytes that nobody should have sent. The
-others ask what it decides, which is the same in both builds: one seed leaves one trace."""
-
-NOT_COMPILED = ("tests/mesh/agent", "tests/mesh/config", "tests/actors/root")
-NOT_BY_LINKS = tuple(
-    f"tests/security/test_{name}.py" for name in ("local_user", "newcomers", "tokens", "web_page")
-)
-"""What these are about is interpreted in both builds."""
+SCENARIOS = "tests/simulation/test_scenarios.py::test_invariants_hold"
+"""Most of the core and of the actors takes part in these, so they run on the newest Python and on the
+compiled build as well. What the newest and the oldest can do with mere values, Pythons between them can do,
+too; and what the core decides is the same in both builds: one seed leaves one trace."""
 
 COMPILED_TESTS = (
     *("-n", "2"),  # it begins last, when the others leave a processor free
-    *UNIT_TESTS,
-    *(f"tests/simulation/test_{name}" for name in SIMULATED),
-    *(f"--ignore={folder}" for folder in NOT_COMPILED),
+    *FEW,
+    *(f"tests/mesh/{room}" for room in ("connection", "link", "trust/noise")),
+    *(f"tests/actors/{room}" for room in ("connections", "links", "runtime")),
+    *(SCENARIOS, "tests/simulation/test_hostile_member.py::test_nobody_else_notices"),
 )
 COMPILED_ATTACKS = (
-    *("pytest", "-p", "no:cacheprovider", "tests/security"),
-    *(f"--ignore={file}" for file in NOT_BY_LINKS),
+    *("pytest", "-p", "no:cacheprovider"),
+    *(f"tests/security/test_member{where}.py" for where in ("", "_connections", "_on_thin_links")),
+    *(f"tests/security/test_{name}.py" for name in ("on_the_wire", "relay", "stranger")),
 )
 SOAK = ("scripts.trial_runs.command", "soak", "--seconds", "10")
 """What runs on the compiled build as well: what it may make a difference to, and what may crash it."""
@@ -159,7 +152,7 @@ def _meanwhile(
         }
         for version in versions:
             environment = installer.submit(_prepare, version, pythons[version])
-            tests = UNIT_TESTS if version in (SUPPORTED[0], SUPPORTED[-1]) else SOME_UNIT_TESTS
+            tests = (*UNIT_TESTS, SCENARIOS) if version == SUPPORTED[-1] else UNIT_TESTS
             suites[_unit_tests(version)] = pool.submit(_run_unit_tests, environment, tests)
         if on_compiled:
             suites[COMPILING] = builders.submit(_compile, suites[MYPY])
