@@ -6,8 +6,9 @@ from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects
 from mesh.routing.flooding import FloodQueue
+from mesh.routing.given_away import given_away
 from mesh.routing.granted_offers import GrantedOffers
-from mesh.routing.notices import Notices
+from mesh.routing.notices import OWN_KEY_REMEDY, Notices
 from mesh.routing.origination import Originator
 from mesh.routing.page_table import PageTable
 from mesh.routing.pages import with_shown
@@ -88,15 +89,42 @@ class OwnRecord:
         if self._left_out != left_out:  # a refresh is no alarm
             self._left_out = left_out
             self._notices.say_denied(effects.notices, AlarmKind.OWN, whole, whole.denied_keys)
-            for problem in self.problems():
+            for problem in self._untold():
                 self._notices.say(effects.notices, AlarmKind.OWN, THIS_AGENT, problem)
 
-    def problems(self) -> list[str]:
-        """What the mesh cannot be told of, for people."""
+    def _untold(self) -> list[str]:
         problems = [str(omission) for omission in self._originator.layout.omissions]
         if self._granted.left_out:
             problems.append(self._granted.left_out)
         return problems
+
+    def problems(self, now: float, ttl_s: float) -> tuple[str, ...]:
+        """What the mesh cannot be told of, and who else speaks in this agent's name, for people.
+
+        Args:
+            now: monotonic seconds.
+            ttl_s: how long a record lives that its agent does not renew.
+        """
+        problems = self._untold()
+        if self._originator.overtakers.any_runs(now, ttl_s):
+            problems.insert(0, f"another running agent has this agent's identity key; {OWN_KEY_REMEDY}")
+        return tuple(problems)
+
+    def warnings(self, routes: RouteSnapshot, now: float, ttl_s: float) -> tuple[str, ...]:
+        """What does not keep the agent from its work, for people.
+
+        Who else has spoken in its name, and seems to be gone; what is not for all and told to all.
+
+        Args:
+            routes: as last computed.
+            now: monotonic seconds.
+            ttl_s: how long a record lives that its agent does not renew.
+        """
+        warnings = list(given_away(routes, self._granted.shown, self._originator.body.listeners))
+        overtakers = self._originator.overtakers
+        if not overtakers.any_runs(now, ttl_s) and overtakers.any_ran(now):
+            warnings.insert(0, f"another agent with this agent's identity key was running; {OWN_KEY_REMEDY}")
+        return tuple(warnings)
 
     def _whole(self, record: Record) -> Record:
         whole = self._pages.put_own(record, self._originator.layout.pages)

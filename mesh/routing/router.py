@@ -29,10 +29,9 @@ from mesh.routing.database import LinkState
 from mesh.routing.effects import Effects, RouteCounts, Send
 from mesh.routing.figures import route_counts
 from mesh.routing.flooding import FloodQueue
-from mesh.routing.given_away import given_away
 from mesh.routing.granted_offers import GrantedEndpoint, GrantedListener, GrantedOffers
 from mesh.routing.granted_reader import GrantedReader
-from mesh.routing.notices import OWN_KEY_REMEDY, Notices
+from mesh.routing.notices import Notices
 from mesh.routing.origination import Originator, OwnAgent
 from mesh.routing.own_record import OwnRecord
 from mesh.routing.page_table import PageTable, Taken, Untrue
@@ -154,23 +153,11 @@ class RouteTableState:
 
     def problems(self, now: float) -> tuple[str, ...]:
         """What this agent cannot tell the mesh of, and who else speaks in its name, for people."""
-        problems = self._own.problems()
-        if self._another_runs(now):
-            problems.insert(0, f"another running agent has this agent's identity key; {OWN_KEY_REMEDY}")
-        return tuple(problems)
+        return self._own.problems(now, self._route_ttl_s)
 
     def warnings(self, now: float) -> tuple[str, ...]:
-        """What does not keep the agent from its work, for people.
-
-        Who else has spoken in its name, and seems to be gone; what is not for all and told to all.
-        """
-        warnings = list(given_away(self.snapshot, self._granted.shown, self._originator.body.listeners))
-        if not self._another_runs(now) and self._originator.overtakers.any_ran(now):
-            warnings.insert(0, f"another agent with this agent's identity key was running; {OWN_KEY_REMEDY}")
-        return tuple(warnings)
-
-    def _another_runs(self, now: float) -> bool:
-        return self._originator.overtakers.any_runs(now, self._route_ttl_s)
+        """What does not keep the agent from its work, for people."""
+        return self._own.warnings(self.snapshot, now, self._route_ttl_s)
 
     # -- links -----------------------------------------------------------------------------------------------
 
