@@ -1,6 +1,7 @@
 """The exit end of a connection, as far as it hands early data over and gives the target time to answer it."""
 
 import errno
+from abc import abstractmethod
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -24,9 +25,9 @@ class AnsweringEnd(IntroducingEnd[M], Generic[M]):
     _first_window_bytes: int
     """Taken from the budget for this connection; to be released by the stream once there is one."""
 
+    @abstractmethod
     def _do(self, wanted: effects.ExitEffects) -> None:
         """Do what the opening asks for, and keep its time."""
-        raise NotImplementedError
 
     def _target_reached(self, socket: StreamSocket, tag: bytes) -> None:
         """The target has accepted on ``socket``, whose tag this is."""

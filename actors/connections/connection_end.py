@@ -5,6 +5,7 @@ writing when the socket has no room, and nothing is held in between but what the
 """
 
 import logging
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -107,9 +108,9 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
             case messages.DescribeConnection(reply_to=reply_to):
                 self.tell(reply_to, self._view())
 
+    @abstractmethod
     def _judge(self, rights: messages.RightsChanged) -> None:
         """Break the connection off if it is not allowed any more."""
-        raise NotImplementedError
 
     def _forbid(self, why: str) -> None:
         self._end_as(Ending.FORBIDDEN, why)
@@ -221,9 +222,9 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         if not self.actor_stopped.raised:
             self._arm()
 
+    @abstractmethod
     def _opening_deadline_reached(self, now: float) -> None:
         """Do what is due of the opening, and set ``Due.OPENING`` anew."""
-        raise NotImplementedError
 
     def _path_changed(self, link: Ref[link_messages.SendFrames] | None) -> None:
         self._link = link
