@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import pykka
 
 from actors.messages import agent as agent_messages
 from actors.messages import route_table as route_messages
@@ -31,6 +30,7 @@ from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verd
 from mesh.agent.planning import planned
 from mesh.agent.port_troubles import port_troubles
 from mesh.agent.reload_log import log_reload
+from mesh.agent.running_config import NO_NAMES, RunningConfig
 from mesh.agent.saved_services import NAME as SAVED
 from mesh.agent.saved_services import read_place, read_saved, write_saved
 from mesh.config import ConfigError
@@ -43,14 +43,8 @@ from mesh.journal import EventKind
 from mesh.telling import event
 from mesh.trust.credentials import Credentials
 
-TIMEOUT_S: Final = 15.0
-"""For the actors to be as they are to: each that goes has 5 s at most."""
-
 ANSWER_S: Final = 1.0
 """For the actors to say who they are."""
-
-UNFINISHED: Final = f"not all of the new configuration is in effect after {TIMEOUT_S:g} s; that goes on"
-GONE: Final = "the agent's actors are gone"
 
 CERTIFICATE: Final = "certificate"
 """What has changed if another one is in the file that the configuration names."""
@@ -58,8 +52,6 @@ CERTIFICATE: Final = "certificate"
 log: Final = logger("agent")
 
 _EVENT: Final = event(EventKind.CONFIGURATION)
-
-_NONE: Final = frozenset[str]()
 
 
 class Reloader:
@@ -79,19 +71,21 @@ class Reloader:
         live: LiveCredentials,
         audit: AuditLog,
     ) -> None:
-        self.config = running
-        """What the agent runs with."""
+        self._running = RunningConfig(running, written, root=root, status=status, audit=audit)
         self._number = 0
         """Of the latest reload."""
         self._source = source
         self._layers = layers
-        self._written = written
         self._root = root
-        self._status = status
         self._http = http
         self._output = output
         self._live = live
         self._audit = audit
+
+    @property
+    def config(self) -> Config:
+        """What the agent runs with."""
+        return self._running.config
 
     def drain(self, *, draining: bool) -> None:
         """Have the mesh prefer other agents, or no longer; see :func:`mesh.agent.draining.drain`."""
@@ -124,32 +118,32 @@ class Reloader:
         return (*self._saved(), *held)  # what was saved is read again by a reload, too
 
     def _reload(self) -> Outcome:
-        layers, before = self._layers, (self._layers.file, self._layers.saved, self._written)
+        layers, before = self._layers, (self._layers.file, self._layers.saved, self._running.written)
         try:
-            layers.file, self._written = self._source.read_again()
+            layers.file, self._running.written = self._source.read_again()
             layers.saved = self._saved()
             desired, clashes = layers.desired()
-            credentials, unfit = self._live.read_beside(applied(self.config, desired), self._written)
+            credentials, unfit = self._live.read_beside(applied(self.config, desired), self._running.written)
             waits = wants_port_of_another(difference(self.config, desired), layers.file.http)
             if not waits:
-                self._http.change(layers.file.http, self._written)
+                self._http.change(layers.file.http, self._running.written)
         except (ConfigError, AgentFileError) as error:
-            layers.file, layers.saved, self._written = before
+            layers.file, layers.saved, self._running.written = before
             return Outcome.refused(str(error).splitlines())
         http_before = self.config.http
         outcome = self._carry_out(desired, (*clashes, *unfit))
         is_fit = not unfit
         if waits and outcome.verdict is not Verdict.REFUSED:
             try:
-                self._http.change(layers.file.http, self._written)
+                self._http.change(layers.file.http, self._running.written)
             except AgentFileError as error:
                 outcome = outcome.but(str(error))
-                self._runs_with(msgspec.structs.replace(self.config, http=http_before))
+                self._running.show(msgspec.structs.replace(self.config, http=http_before))
             return self._with_troubles(self._certified(outcome, credentials, is_fit=is_fit))
         if outcome.verdict is Verdict.REFUSED:
-            layers.file, layers.saved, self._written = before
+            layers.file, layers.saved, self._running.written = before
             try:  # to be as it was, which has the port again that had been given up already
-                self._http.change(layers.file.http, self._written)
+                self._http.change(layers.file.http, self._running.written)
             except AgentFileError as error:
                 return Outcome.refused((*outcome.problems, str(error)))
             finally:
@@ -160,9 +154,9 @@ class Reloader:
     def _certified(self, outcome: Outcome, credentials: Credentials, *, is_fit: bool) -> Outcome:
         """The same with what is new of the credentials in effect, if their file ``is_fit``."""
         if not is_fit:
-            self._live.follow(self.config, self._written)
+            self._live.follow(self.config, self._running.written)
             return outcome
-        is_new = self._live.take(credentials, self.config, self._written)
+        is_new = self._live.take(credentials, self.config, self._running.written)
         is_file = is_new and not any(path.startswith("trust.") for path in outcome.changed)
         return outcome.and_changed(CERTIFICATE) if is_file else outcome
 
@@ -261,7 +255,7 @@ class Reloader:
         for lease in leases:
             self._layers.take_out(lease)
         log.info("%(kind)s of %(key)s: taken out", {"kind": kind, "key": key}, extra=_EVENT)
-        self._apply(gone if resets else _NONE)
+        self._apply(gone if resets else NO_NAMES)
 
     def expire(self) -> None:
         """Let go of what commands have ceased to hold."""
@@ -358,41 +352,17 @@ class Reloader:
 
     # -- carrying out ----------------------------------------------------------------------------------------
 
-    def _apply(self, resets: frozenset[str] = _NONE) -> Outcome:
+    def _apply(self, resets: frozenset[str] = NO_NAMES) -> Outcome:
         """Be as the layers say; what is left out of them has been told when it came to clash."""
         config, _ = self._layers.desired()
         return self._carry_out(config, resets=resets)
 
     def _carry_out(
-        self, config: Config, clashes: Iterable[str] = (), resets: frozenset[str] = _NONE
+        self, config: Config, clashes: Iterable[str] = (), resets: frozenset[str] = NO_NAMES
     ) -> Outcome:
-        outcome = self._carried_out(config, clashes, resets)
+        outcome = self._running.carry_out(config, clashes, resets)
         self._layers.show()
         return outcome
-
-    def _carried_out(self, config: Config, clashes: Iterable[str], resets: frozenset[str]) -> Outcome:
-        asked: pykka.Future[pykka.Future[agent_messages.Configured]] = self._root.ask(
-            agent_messages.Configure(config, resets), block=False
-        )
-        made = difference(self.config, config)
-        try:
-            done = asked.get(timeout=TIMEOUT_S).get(timeout=TIMEOUT_S)
-        except pykka.Timeout:
-            problems: tuple[str, ...] = (UNFINISHED,)
-        except pykka.ActorDeadError:
-            return Outcome.refused((GONE,))
-        else:
-            problems = done.problems
-            if problems and done.made.is_empty:
-                return Outcome.refused(problems)
-        self._runs_with(applied(self.config, config))
-        outcome = Outcome.of(made, (*problems, *clashes))
-        note_outcome(self._audit, outcome)
-        return outcome
-
-    def _runs_with(self, config: Config) -> None:
-        self.config = config
-        self._status.configured(config, self._written)
 
 
 def _added(service: Extra, lease: str | None) -> Added:

@@ -12,7 +12,8 @@ from mesh.agent.control.steering import SteeringError
 from mesh.agent.events import Events, Job
 from mesh.agent.layers import Desired
 from mesh.agent.outcome import Added, Outcome
-from mesh.agent.reload import TIMEOUT_S, Reloader
+from mesh.agent.reload import Reloader
+from mesh.agent.running_config import TIMEOUT_S
 from mesh.config.extra import Extra
 
 T = TypeVar("T")

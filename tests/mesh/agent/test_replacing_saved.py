@@ -77,7 +77,7 @@ class FullDisk:
 @pytest.fixture
 def stuck(reloader, monkeypatch, tmp_path):
     """A reloader whose agent refuses every change, and whose disk is full once one has been written."""
-    reloader.config = msgspec.structs.replace(Config(), agent=AgentSection(data_dir=tmp_path))
+    reloader._running.config = msgspec.structs.replace(Config(), agent=AgentSection(data_dir=tmp_path))
     monkeypatch.setattr(reload, "write_saved", FullDisk(1))
     monkeypatch.setattr(Reloader, "_carry_out", lambda *_, **__: Outcome.refused(("the agent is leaving",)))
     return reloader
