@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import bootstrap
+import c_compiler
 import compiled
 from pythons import SUPPORTED
 
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str], pythons: Mapping[str, Path] | None, *, on_com
         if run([sys.executable, *command]).returncode:
             failed.append(name)
 
-    if on_compiled and not compiled.has_compiler():
+    if on_compiled and not c_compiler.has_compiler():
         print("== compiled build: left out, there is no C compiler here, or no Python.h", flush=True)
         on_compiled = False
 

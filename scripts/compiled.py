@@ -4,9 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import bootstrap
 
@@ -27,12 +25,6 @@ IS_COMPILED = (
     "import sys; from mesh.agent.software import Build, software_build; "
     "sys.exit(None if software_build() is Build.COMPILED else 'nothing has been compiled')"
 )
-
-
-def has_compiler() -> bool:
-    """Whether there is a C compiler for this Python, and its headers."""
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    return shutil.which(compiler) is not None and (Path(sysconfig.get_path("include")) / "Python.h").exists()
 
 
 Done = subprocess.CompletedProcess[str]

@@ -92,6 +92,8 @@ class Actor(pykka.Actor, Generic[M]):
         "ref",
     )
 
+    # Of these Pykka's class tells, too; named here they have places of their own where this is compiled.
+    actor_urn: str
     actor_inbox: Mailbox
     actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
     _ends_turns: ClassVar[bool] = False

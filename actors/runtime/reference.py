@@ -59,6 +59,8 @@ class StopFlag:
 class ActorRef(pykka.ActorRef[Any], Generic[M]):
     """Pykka's reference, typed by what its actor takes."""
 
+    actor_class: type
+    actor_urn: str
     actor_inbox: Mailbox
     actor_stopped: StopFlag  # type: ignore[assignment] # it stands in for the Event
 

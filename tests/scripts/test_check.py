@@ -24,7 +24,7 @@ OTHERS = [version for version in ("3.11", "3.12", "3.13") if version != OWN]
 def scripts(monkeypatch):
     """The scripts, as they see each other."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    names = ("bootstrap", "compiled", "pythons", "checks")
+    names = ("bootstrap", "c_compiler", "compiled", "pythons", "checks")
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -164,7 +164,7 @@ def check(scripts, monkeypatch, capsys, tmp_path):
         return status, steps, capsys.readouterr().out.splitlines()[-1]
 
     monkeypatch.setattr(scripts.bootstrap, "prepare", prepare)
-    monkeypatch.setattr(scripts.compiled, "has_compiler", lambda: True)
+    monkeypatch.setattr(scripts.c_compiler, "has_compiler", lambda: True)
     monkeypatch.setattr(scripts.compiled, "TREE", tmp_path / "tree")
     monkeypatch.setattr(scripts.compiled.shutil, "copytree", lambda *_, **__: None)
     return run
@@ -297,7 +297,7 @@ def test_without_a_compiled_build_nothing_runs_on_it(check, word):
 
 
 def test_without_a_compiler_the_compiled_build_is_left_out(check, scripts, monkeypatch):
-    monkeypatch.setattr(scripts.compiled, "has_compiler", lambda: False)
+    monkeypatch.setattr(scripts.c_compiler, "has_compiler", lambda: False)
     assert check((), on_compiled=True)[::2] == (0, "All checks passed.")
 
 
