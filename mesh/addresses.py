@@ -174,16 +174,17 @@ def _is_loopback(place: Place) -> bool:
 def _check_can_listen(literal: _IpAddress, port: int) -> None:
     if literal.is_multicast or str(literal) == "255.255.255.255":
         raise ValueError(f"expected an address of this machine before the port; {literal} is one of many")
-    if isinstance(literal, ipaddress.IPv6Address):
-        if literal.ipv4_mapped is not None:
-            raise ValueError(
-                f"expected the IPv4 address as such, {TcpAddress(str(literal.ipv4_mapped), port)}; "
-                "an IPv6 socket cannot listen on it"
-            )
-        if literal.is_link_local and not literal.scope_id:
-            raise ValueError(
-                f"expected a link-local address with its interface, such as [{literal}%eth0]:{port}"
-            )
+    if isinstance(literal, ipaddress.IPv6Address) and literal.ipv4_mapped is not None:
+        raise ValueError(
+            f"expected the IPv4 address as such, {TcpAddress(str(literal.ipv4_mapped), port)}; "
+            "an IPv6 socket cannot listen on it"
+        )
+    _check_scope(literal, port)
+
+
+def _check_scope(literal: _IpAddress | None, port: int) -> None:
+    if isinstance(literal, ipaddress.IPv6Address) and literal.is_link_local and not literal.scope_id:
+        raise ValueError(f"expected a link-local address with its interface, such as [{literal}%eth0]:{port}")
 
 
 def parse_target(text: str) -> SocketAddress:
@@ -195,6 +196,7 @@ def parse_target(text: str) -> SocketAddress:
     if text.startswith("unix:"):
         return _parse_unix(text)
     host, port = _split(text, is_local=False)
+    _check_scope(_literal(host), port)
     return TcpAddress(host, port)
 
 

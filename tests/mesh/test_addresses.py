@@ -39,6 +39,7 @@ def test_targets(text, address):
         ("[::1]80", r"behind the bracket: \[::1\]:80"),
         ("[::1]:0", "a port from 1 to 65535 behind the colon, not '0'"),
         ("[1::2::3]:80", "an IPv6 address between the brackets, not '1::2::3'"),
+        ("[fe80::1]:80", r"with its interface, such as \[fe80::1%eth0\]:80"),
         ("[fe80::1%]:80", "an IPv6 address between the brackets"),
         ("[fe80::1%a#b]:80", "the name of an interface, such as eth0, behind the percent sign, not 'a#b'"),
         ("[fe80::1%${HOME}]:80", "with variables of the environment"),
