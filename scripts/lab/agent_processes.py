@@ -208,6 +208,10 @@ class AgentProcess:
         """Lines of its log, of this run, that have ``text`` in them."""
         return [line for line in self.process.output.splitlines() if text in line]
 
+    def wait_for_lines_with(self, text: str) -> list[str]:
+        """The same, as soon as there is one: a thread of its own writes the log, after what it tells of."""
+        return wait_until(lambda: self.lines_with(text), f"the log of {self.name} says: {text}")
+
     def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
         """Status and body of what its dashboard has at ``path``.
 

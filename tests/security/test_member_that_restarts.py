@@ -13,7 +13,7 @@ from tests.security.simulated import SimulatedMember
 from tests.simulation.mesh_world import KEY, LISTEN_PORT, mesh_world
 
 GRANTED = EndpointSection(key=KEY, target=TcpAddress("service", SERVICE_PORT), visibility="granted")
-SECONDS = 40
+SECONDS = 20
 
 
 def test_who_shows_it_something_speaks_seldom_for_it():

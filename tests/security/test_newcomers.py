@@ -81,7 +81,7 @@ def test_a_token_lets_one_agent_in_and_nobody_else_whoever_has_it(company, tmp_p
             assert again.stderr.count("\n") == 1
             assert not (tmp_path / "again").exists()
             assert company.refused() == 1
-            assert hq.lines_with("no certificate for laptop")
+            hq.wait_for_lines_with("no certificate for laptop")
             held.sendall(b"hello")
             assert read_exactly(held, 5) == b"hello"
 

@@ -71,7 +71,7 @@ def test_a_link_ends_with_the_certificate_it_rests_on_and_is_refused_from_then_o
             client.sendall(b"x")
             assert read_exactly(client, 1) == b"x"
             relay.wait_for_peers(hq)
-            wait_until(lambda: relay.lines_with("has been expired since"), "the next attempt is refused")
+            relay.wait_for_lines_with("has been expired since")  # the next attempt is refused
             problem = branch.dashboard()["problems"][0]
             assert "the certificate of this agent expired on" in problem
             wait_until(lambda: branch.lines_with("this agent expired on"), "its own log says so at once", 5)

@@ -74,7 +74,7 @@ def test_an_agent_is_steered_from_another_one(three, tmp_path):
         held.signal(signal.SIGINT)
         assert held.wait() == 0
         branch.wait_for_no_route("api")
-    assert f"branch {branch.short_id}, for control socket: POST /api/v1/endpoints: 201" in hq.process.output
+    hq.wait_for_lines_with(f"branch {branch.short_id}, for control socket: POST /api/v1/endpoints: 201")
     told = json.loads(run(hq, "events", "--kind", "management", "--json").stdout.splitlines()[-1])
     assert told["facts"]["what"].startswith("DELETE /api/v1/leases/")
     assert told["facts"]["id"] == branch.id
@@ -90,7 +90,7 @@ def test_an_agent_is_steered_from_another_one(three, tmp_path):
     refused = run(relay, "--at", "hq", "status")
     assert refused.returncode == 4
     assert "certificate does not let it manage" in refused.stderr
-    assert f"relay {relay.short_id} may not manage this agent, and asks to" in hq.process.output
+    hq.wait_for_lines_with(f"relay {relay.short_id} may not manage this agent, and asks to")
 
     # By http.address with a token, also to read.
     place = f"{AGENTS}/{hq.short_id}/endpoints"

@@ -57,8 +57,8 @@ def test_bulk_gets_through_in_smaller_packets_and_the_link_stays_and_people_are_
         line.lose_larger_than(MTU_BYTES, *losing)
         assert line.on("near", transfer, direction)
         said = "packets of full size seem to get lost"
-        assert len(near.lines_with(said)) == 1
-        assert "check the MTU" in near.lines_with(said)[0]
+        (told,) = near.wait_for_lines_with(said)
+        assert "check the MTU" in told
         (peer,) = line.on("near", near.dashboard)["peers"]
         assert peer["state"] == "connected"
         assert said in peer["problem"]

@@ -18,7 +18,7 @@ def early(mesh):
     agent = mesh.agent("early").accept()
     agent.certify(not_before=DAY_S)
     agent.start(wait=False)
-    wait_until(lambda: agent.lines_with("waiting: trust.certificate"), "it waits")
+    agent.wait_for_lines_with("waiting: trust.certificate")
     return agent
 
 
@@ -47,4 +47,4 @@ def test_it_starts_once_its_certificate_is_valid(early, mesh):
     (early.folder / "valid.cert").rename(early.folder / "agent.cert")  # whole at any time
     wait_until(lambda: early.get("/ready")[0] == 200, "it has started")
     other.wait_for_peers(early)
-    assert early.lines_with("the certificate is valid now")
+    early.wait_for_lines_with("the certificate is valid now")

@@ -1,12 +1,11 @@
 """A newcomer's first minutes, played on two machines; README.md and docs/FIRST_MINUTES.md say the same."""
 
 import re
-import subprocess
 
 import pytest
 
 from scripts.lab.postgresql import missing as missing_database
-from scripts.lab.processes import ROOT, python
+from scripts.lab.processes import ROOT, Process, python
 from scripts.lab.two_hosts import missing
 
 DOC = (ROOT / "docs" / "FIRST_MINUTES.md").read_text(encoding="utf-8")
@@ -18,16 +17,20 @@ AS_IT_IS_HERE = (("hq.example.com", "10.212.0.2"), (" mydatabase", ""))
 
 @pytest.mark.skipif(bool(missing()), reason=f"needs {missing()}")
 @pytest.mark.skipif(bool(missing_database()), reason=f"needs {missing_database()}")
-def test_what_the_page_shows_works():
-    command = list(map(str, python(ROOT / "scripts" / "first_minutes.py", "--installed")))
-    played = subprocess.run(command, check=False, capture_output=True, text=True, timeout=110)
-    assert played.returncode == 0, played.stdout + played.stderr
+def test_what_the_page_shows_works(tmp_path):
+    played = Process(python(ROOT / "scripts" / "first_minutes.py", "--installed"), tmp_path / "said")
+    try:
+        status = played.wait(90)
+    finally:
+        played.stop()  # in order: it ends its agents and removes its namespaces
+    said = played.output
+    assert status == 0, said
     shown = [line for line in TYPED.findall(DOC) if not re.search(r"clone|venv|pip", line)]
-    assert shown == TYPED.findall(played.stdout)
-    assert "hello from hq" in played.stdout.partition("select * from greeting")[2]
-    assert "all 2 can be reached" in played.stdout
-    assert "leads to postgres-main at hq" in played.stdout
-    assert not re.search(r"\berror\b", played.stdout)
+    assert shown == TYPED.findall(said)
+    assert "hello from hq" in said.partition("select * from greeting")[2]
+    assert "all 2 can be reached" in said
+    assert "leads to postgres-main at hq" in said
+    assert not re.search(r"\berror\b", said)
 
 
 def test_the_readme_says_what_is_played():

@@ -143,7 +143,7 @@ def test_port_0_is_chosen_once_and_shown(alone, mesh):
         alone.start()
         _, port = alone.address("a")
         assert port > 0
-        wait_until(lambda: f"{LOOPBACK}:{port}" in alone.process.output, "the log names the port")
+        alone.wait_for_lines_with(f"{LOOPBACK}:{port}")
         assert refuses(port)
         other.start()
         assert fetch(port) == b"chosen"
@@ -182,7 +182,7 @@ def test_a_taken_port_is_tried_again(alone):
         assert fetch(other) == b"mine"  # the agent lives on
         assert alone.get("/ready")[0] == 503
         assert any(str(port) in problem for problem in alone.dashboard()["problems"])
-        assert f"cannot use {LOOPBACK}:{port}" in alone.process.output
+        alone.wait_for_lines_with(f"cannot use {LOOPBACK}:{port}")
         taken.close()
         assert fetch(port) == b"mine"
         wait_until(lambda: alone.get("/ready")[0] == 200, "the agent is ready")

@@ -61,7 +61,7 @@ def test_a_target_that_is_the_ingresss_own_listener(mesh, names):
         assert stats["clients_accepted_total"] <= 20
         for agent in agents:
             agent.wait_until_quiet()
-        assert len(ingress.lines_with("leads back to this agent")) >= 1
+        ingress.wait_for_lines_with("leads back to this agent")
 
 
 @pytest.mark.parametrize("limited", [("one", "two"), ("hub",), ("one", "hub", "two")], ids=str)

@@ -107,7 +107,7 @@ def test_a_port_that_takes_connections_and_never_answers_is_told_of_soon(mesh):
         wait_until(lambda: SILENT in ready(branch)[1], "it says so", 3 * HANDSHAKE_HINT_S)
         (peer,) = branch.dashboard()["peers"]
         assert SILENT in peer["problem"]
-        assert len(branch.lines_with(SILENT)) == 1
+        assert len(branch.wait_for_lines_with(SILENT)) == 1
 
 
 def test_an_endpoint_that_is_withdrawn_is_shown_on_its_own_page(mesh):

@@ -207,7 +207,7 @@ def test_scp_copies_there_and_back(ssh_options, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-n", "50M"), ("-R", "-n", "50M"), ("--bidir", "-t", "1"), ("-P", "4", "-n", "50M")],
+    [("-n", "30M"), ("-R", "-n", "30M"), ("--bidir", "-n", "20M"), ("-P", "4", "-n", "50M")],
     ids=["up", "down", "both ways", "parallel"],
 )
 def test_iperf3_measures(chain, serve, arguments):

@@ -64,7 +64,7 @@ def test_a_connection_is_seen_closed_and_told_at_both_ends_by_one_name(chain):
             client.sendall(b"still")
             assert read_exactly(client, 5) == b"still"
         for agent in (branch, hq):
-            (line,) = agent.lines_with(f"connection {closed.id} of a")
+            (line,) = agent.wait_for_lines_with(f"connection {closed.id} of a")
             assert "closed by operator; " in line
             (facts,) = ended(agent)
             assert (facts["ending"], facts["connection"]) == ("closed by operator", closed.id)

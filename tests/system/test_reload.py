@@ -132,7 +132,7 @@ def test_what_cannot_change_is_named_and_all_else_is_done(pair):
     hq.stop()
     hq.start()
     branch.wait_for_route("a")
-    assert re.search(r"^\S+ \S+ debug ", branch.process.output, re.MULTILINE)
+    branch.wait_for_lines_with(" debug ")
     branch.config["logging"] = {"level": "error"}
     assert "changed logging.level" in branch.reload()
     hq.stop()
@@ -188,7 +188,7 @@ def test_a_link_to_a_peer_goes_and_comes(pair):
     branch, hq, port = pair
     peers = branch.config.pop("peers")
     assert "removed peer" in branch.reload()
-    wait_until(lambda: "this peer is not dialed any more" in hq.process.output, "the other end hears why")
+    hq.wait_for_lines_with("this peer is not dialed any more")  # the other end hears why
     wait_until(lambda: refuses(port), "there is no way to the key")
     branch.config["peers"] = peers
     assert "added peer" in branch.reload()

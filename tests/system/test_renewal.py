@@ -26,10 +26,6 @@ def pair(mesh):
         yield branch, hq, port
 
 
-def says(agent, text):
-    wait_until(lambda: text in agent.process.output, f"{agent.name} says: {text}")
-
-
 def trust(agent, *authorities):
     agent.config["trust"]["authorities"] = [encode_public_key(each.public_key) for each in authorities]
     return agent.reload()
@@ -57,8 +53,8 @@ def test_an_agent_renews_its_certificate_through_an_issuer_and_its_connections_s
         branch.wait_for_route("a")
         with connect(port) as client:
             assert echoes(client)
-            says(branch, "certificate and authorities have been read again")
-            assert hq.lines_with("has renewed its certificate here, for 150 s")
+            branch.wait_for_lines_with("certificate and authorities have been read again")
+            assert hq.wait_for_lines_with("has renewed its certificate here, for 150 s")
             assert echoes(client)
         found = read_certificate(read_certificate_file(branch.folder / "agent.cert"))
         assert (issuer_of(found).subject, found.subject) == (
@@ -76,15 +72,15 @@ def test_a_renewed_certificate_is_taken_up_unasked_and_a_damaged_one_is_told_onc
         assert echoes(client)
         good = (hq.folder / "agent.cert").read_text()
         (hq.folder / "agent.cert").write_text(good[:200])
-        says(hq, "this agent goes on with the certificate that it has")
-        assert "the certificate is cut off" in hq.process.output
+        hq.wait_for_lines_with("this agent goes on with the certificate that it has")
+        hq.wait_for_lines_with("the certificate is cut off")
         warned = hq.ask("status").stdout
         assert "the certificate is cut off" in warned
         told = hq.reload()
         assert "the certificate is cut off" in told
         assert "done as far as it could be" in told
         hq.certify(not_after=1_000_000)
-        says(hq, "certificate and authorities have been read again")
+        hq.wait_for_lines_with("certificate and authorities have been read again")
         assert hq.process.output.count("this agent goes on with") == 1
         assert echoes(client)
         hq.certify(not_after=2_000_000)
@@ -120,11 +116,11 @@ def test_whoever_is_not_trusted_any_more_is_out_within_a_second_and_both_sides_s
         trust(hq, branch.authority, NEW)
         hq.certify(NEW)
         trust(branch, branch.authority, NEW)
-        says(hq, "certificate and authorities have been read again: hq, valid until")
+        hq.wait_for_lines_with("certificate and authorities have been read again: hq, valid until")
         trust(hq, NEW)
-        says(hq, "closing the link to branch")
-        says(hq, "connections with it: 1, reset")
-        says(branch, "link lost: the peer closed it: the certificate of 'branch'")
+        hq.wait_for_lines_with("closing the link to branch")
+        hq.wait_for_lines_with("connections with it: 1, reset")
+        branch.wait_for_lines_with("link lost: the peer closed it: the certificate of 'branch'")
         assert is_reset(client, 5.0)  # branch has heard of it, and does not wait until its probes fail
     wait_until(lambda: refuses(port), "the service is gone for branch")
     assert "branch" not in hq.ask("services").stdout

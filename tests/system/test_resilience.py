@@ -39,27 +39,18 @@ def near_and_far(mesh):
         yield branch, near, far, near_service
 
 
-def test_the_nearest_exit_is_used(near_and_far):
-    branch, *_ = near_and_far
-    assert [fetch(branch.address("a")[1]) for _ in range(5)] == [b"near"] * 5
-
-
-def test_another_exit_is_used_when_the_nearest_ones_target_refuses(near_and_far):
-    branch, _, _, near_service = near_and_far
-    near_service.stop_listening()
-    assert [fetch(branch.address("a")[1]) for _ in range(5)] == [b"far"] * 5
-
-
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_another_exit_is_used_when_the_nearest_is_gone_and_the_nearest_again_when_it_is_back(
-    near_and_far, how
-):
-    branch, near, *_ = near_and_far
+def test_another_exit_is_used_when_the_nearest_is_gone_and_the_nearest_again_when_it_is_back(near_and_far):
+    """Whether it has left or was killed; and another, too, when its target refuses."""
+    branch, near, _, near_service = near_and_far
     _, port = branch.address("a")
-    getattr(near, how)()
-    wait_until(lambda: fetch(port) == b"far", "the far exit is used", 10)
-    near.start()
-    wait_until(lambda: fetch(port) == b"near", "the near exit is used again")
+    assert [fetch(port) for _ in range(5)] == [b"near"] * 5
+    for go in (near.stop, near.kill):
+        go()
+        wait_until(lambda: fetch(port) == b"far", "the far exit is used", 10)
+        near.start()
+        wait_until(lambda: fetch(port) == b"near", "the near exit is used again")
+    near_service.stop_listening()
+    assert [fetch(port) for _ in range(5)] == [b"far"] * 5
 
 
 def test_another_exit_is_used_while_the_nearest_is_silent(near_and_far):
@@ -78,18 +69,18 @@ def test_another_exit_is_used_while_the_nearest_is_silent(near_and_far):
 # -- restarts ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_relay_that_is_restarted_carries_again(mesh, how):
+def test_a_relay_that_is_restarted_carries_again(mesh):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     with Service(announce(b"through")) as service:
         hq.offer("a", service.port)
         port = branch.listen("a")
         mesh.start()
         wait_until(lambda: fetch(port) == b"through", "the service answers")
-        getattr(relay, how)()
-        branch.wait_for_no_route("a")
-        relay.start()
-        wait_until(lambda: fetch(port) == b"through", "the service answers again")
+        for go in (relay.stop, relay.kill):
+            go()
+            branch.wait_for_no_route("a")
+            relay.start()
+            wait_until(lambda: fetch(port) == b"through", "the service answers again")
 
 
 def test_a_peer_that_crashed_is_not_locked_out_by_its_dead_link(mesh):

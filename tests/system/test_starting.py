@@ -1,7 +1,6 @@
 """What an agent starts with, and what it says when it lacks or dislikes something."""
 
 import os
-import re
 import socket
 import subprocess
 from http import HTTPStatus
@@ -244,6 +243,5 @@ def test_a_taken_listener_or_accept_port_is_tried_again(candidate):
     )
     with connect(accept):
         pass
-    log = candidate.process.output
     for taken in (port, accept):
-        assert len(re.findall(rf"cannot use {LOOPBACK}:{taken}", log)) == 1
+        assert len(candidate.wait_for_lines_with(f"cannot use {LOOPBACK}:{taken}")) == 1

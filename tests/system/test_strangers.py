@@ -161,9 +161,8 @@ def test_silent_and_slow_connections_live_ten_seconds_at_most(relay):
         assert time.monotonic() - began > HANDSHAKE_LIFE_S - 1
         addresses = [address_of(client) for client in (*silent, *slow)]
     wait_until(lambda: refused(relay) == before + 10, "each is counted")
-    log = relay.process.output
-    assert all(log.count(address) <= 1 for address in addresses)
-    assert "no handshake within 10 s" in log
+    relay.wait_for_lines_with("no handshake within 10 s")
+    assert all(relay.process.output.count(address) <= 1 for address in addresses)
 
 
 def has_ended(sock):
@@ -199,5 +198,5 @@ def test_thousands_of_connections_at_once_are_bounded_and_a_genuine_peer_still_g
         for client in clients:
             client.close()
     assert len(relay.process.output) - log_bytes < 100_000
-    assert relay.lines_with("too many unauthenticated connections")
+    relay.wait_for_lines_with("too many unauthenticated connections")
     wait_until(lambda: len(relay.process.descriptors()) <= descriptors + 10, "descriptors are back")
