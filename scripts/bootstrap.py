@@ -50,8 +50,14 @@ def continue_in_environment(extra: str, environment: Path = ENVIRONMENT) -> None
         os.execv(python, [str(python), *sys.argv])  # noqa: S606 -- the very same script, in its environment
 
 
-def prepare(environment: Path, interpreter: str, extra: str) -> Path:
+def prepare(environment: Path, interpreter: str, extra: str, *options: str) -> Path:
     """The Python of ``environment``, made with ``interpreter`` and with ``extra`` installed in it.
+
+    Args:
+        environment: its folder.
+        interpreter: what it is made with.
+        extra: what of the project's optional dependencies is installed.
+        options: for pip.
 
     Raises:
         EnvironmentFailedError: it cannot be made, or the installation fails.
@@ -71,8 +77,17 @@ def prepare(environment: Path, interpreter: str, extra: str) -> Path:
     installed = stamp.read_text().split("\n") if stamp.exists() else []
     if wanted + extra not in installed and wanted + "dev" not in installed:
         print("Installing the project and what it needs ...", flush=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PLAINLY, "-e"]
-        if subprocess.run([*command, f"{ROOT}[{extra}]"], check=False).returncode:
+        command = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *PLAINLY,
+            *options,
+        ]
+        if subprocess.run([*command, "-e", f"{ROOT}[{extra}]"], check=False).returncode:
             raise EnvironmentFailedError(f"the installation into {environment.name} failed")
         current = [line for line in installed if line.startswith(wanted)]
         stamp.write_text("\n".join([*current, wanted + extra]))

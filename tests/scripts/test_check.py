@@ -140,7 +140,7 @@ def test_an_environment_that_fails_is_tried_again(scripts, ran, tmp_path, failin
 def check(scripts, monkeypatch, capsys, tmp_path):
     """Run the check with steps that only say whether they pass; status, steps, and the last line."""
 
-    def prepare(environment, interpreter, extra):
+    def prepare(environment, interpreter, extra, *options):
         if "broken" in interpreter:
             raise scripts.bootstrap.EnvironmentFailedError("no environment")
         return environment / "bin" / "python"
