@@ -58,7 +58,7 @@ def test_members_that_dial_without_pause_keep_no_agent_behind_their_address_out(
         wait_until(
             lambda: known.stats()["links_lost_total"] > lost and peers_of(known) == ["relay"],
             "one that was linked is linked again",
-            5.0,
+            10.0,
         )
         newcomer.start()
         wait_until(lambda: peers_of(newcomer) == ["relay"], "one that has just come is linked", 60)
