@@ -165,9 +165,11 @@ class StreamBudget:
     def queue_s(self, in_flight_bytes: int, now: float) -> float:
         """What a stream of which no segment has been measured may wait for an acknowledgement, at the least.
 
-        It is twice what others have taken: the queue that made them late grows while this one waits in it.
+        It is what others have taken, and twice that for much: the queue that made them late grows while this
+        one waits in it. Little makes no queue longer, and others' lateness may be made up.
         """
-        return min(max(in_flight_bytes / UNKNOWN_BYTES_PER_S, 2 * self.late_s(now)), MAX_TIMEOUT_S)
+        times = 2 if in_flight_bytes >= LARGE_BYTES else 1
+        return min(max(in_flight_bytes / UNKNOWN_BYTES_PER_S, times * self.late_s(now)), MAX_TIMEOUT_S)
 
     def large_segment_came(self, now: float) -> None:
         """One of ``LARGE_BYTES`` has come more than ``LATE_S`` after the segment before it, or first."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.connection.stream.budget import LATE_COUNTS_S, UNKNOWN_BYTES_PER_S, StreamBudget
+from mesh.connection.stream.budget import LARGE_BYTES, LATE_COUNTS_S, UNKNOWN_BYTES_PER_S, StreamBudget
 from mesh.connection.stream.rtt import MAX_TIMEOUT_S
 from mesh.connection.stream.window import DEFAULT_LIMITS, INITIAL_WINDOW_BYTES
 
@@ -80,5 +80,7 @@ def test_who_knows_no_path_waits_for_twice_what_is_late_within_bounds():
     budget.segment_was_late(1.0, 10.0)
     assert budget.queue_s(UNKNOWN_BYTES_PER_S // 2, 10.0) == 2.0
     assert budget.queue_s(3 * UNKNOWN_BYTES_PER_S, 10.0) == 3.0
+    assert budget.queue_s(LARGE_BYTES, 10.0) == 2.0
+    assert budget.queue_s(LARGE_BYTES - 1, 10.0) == 1.0  # a typist, whatever others make up
     budget.segment_was_late(8.0, 11.0)
-    assert budget.queue_s(0, 11.0) == MAX_TIMEOUT_S
+    assert budget.queue_s(LARGE_BYTES, 11.0) == MAX_TIMEOUT_S
