@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from mesh.connection.stream.budget import StreamBudget
+from mesh.connection.stream.budget import LARGE_BYTES, StreamBudget
 from mesh.connection.stream.control import Acknowledgement, Fin
 from mesh.connection.stream.receive_half import MAX_SEGMENTS_AHEAD
 from mesh.connection.stream.rtt import RoundTrip
@@ -238,15 +238,16 @@ def test_a_new_path_is_tried_with_the_first_and_the_last_segment():
     assert empty == []
 
 
-def test_before_a_segment_is_measured_what_others_take_puts_the_first_repetition_off():
+@pytest.mark.parametrize(("size", "late"), [(1000, NOW + 1.5), (LARGE_BYTES, NOW + 3.0)])
+def test_before_a_segment_is_measured_what_others_take_puts_the_first_repetition_off(size, late):
     sending = Sending()
     sending.half = SendHalf(sessions()[0], MIB, sending.budget, RoundTrip(), WindowLimits())
-    sending.send(1)
+    sending.send(1, size)
     due = sending.half.due
     assert due < NOW + 1.5
     sending.budget.segment_was_late(1.5, due)
     assert sending.timeout() == []
-    assert sending.half.due == NOW + 3.0
+    assert sending.half.due == late
     assert sending.timeout() == [0]
 
 
