@@ -118,6 +118,18 @@ def is_wanted() -> bool:
     return value == "1"
 
 
+def optimization_level() -> str:
+    """How far the C compiler is to optimize, as the environment says.
+
+    Raises:
+        SystemExit: it says something else than a level.
+    """
+    level = os.environ.get(LEVEL) or "2"
+    if level not in ("0", "1", "2", "3"):
+        sys.exit(f"{LEVEL}={level}: expected 0, 1, 2 or 3")
+    return level
+
+
 def compiler_requirements() -> list[str]:
     """What compiling needs: mypyc, and the packages whose types the core uses."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -137,12 +149,14 @@ def translate(folder: str) -> list[Extension]:
     from mypyc.build import mypycify  # noqa: PLC0415 -- installed for this build only
 
     options = ["--config-file", str(ROOT / "pyproject.toml"), *compiled_modules()]
-    level = os.environ.get(LEVEL) or "2"
-    if level not in ("0", "1", "2", "3"):
-        sys.exit(f"{LEVEL}={level}: expected 0, 1, 2 or 3")
     # A file for each module: as one, it takes the compiler twice as long, and one processor.
     return mypycify(
-        options, group_name=LIBRARY, target_dir=folder, opt_level=level, debug_level="0", multi_file=True
+        options,
+        group_name=LIBRARY,
+        target_dir=folder,
+        opt_level=optimization_level(),
+        debug_level="0",
+        multi_file=True,
     )
 
 
@@ -197,6 +211,7 @@ def main() -> None:
     if not is_wanted():
         setup()
         return
+    optimization_level()  # what is wrong with that is no reason to stay interpreted without a word
     setup(
         distclass=CompiledDistribution,
         cmdclass={"build_ext": BuildCore},

@@ -260,6 +260,14 @@ def test_what_the_environment_says_must_be_understood(monkeypatch):
         project_setup.is_wanted()
 
 
+def test_a_level_that_is_none_ends_the_build_and_does_not_leave_it_interpreted(monkeypatch):
+    monkeypatch.setenv(project_setup.VARIABLE, "1")
+    monkeypatch.setenv(project_setup.LEVEL, "9")
+    monkeypatch.setattr(project_setup, "setup", lambda **_: pytest.fail("it went on"))
+    with pytest.raises(SystemExit, match="MESH_OPTIMIZATION=9: expected 0, 1, 2 or 3"):
+        project_setup.main()
+
+
 def test_the_compiler_is_of_one_version():
     """Whoever compiles gets the same library."""
     pinned = [text for text in project_setup.compiler_requirements() if text.startswith("mypy=")]
