@@ -122,9 +122,7 @@ class LinkState:
 
     def put_own(self, record: Record, wire: WireRecord, now: float) -> None:
         """Take the own record as just signed; nothing is verified, and it never expires here."""
-        self._put(
-            Entry(record, wire, now, now, _new_arrivals(), new_allowance(), Runs.first(record.body, now))
-        )
+        self._put(Entry(record, wire, now, now, _new_arrivals(), new_allowance(), Runs.first(record.body)))
 
     def offer(self, wire: WireRecord, now: float, unix_now: float) -> Outcome:
         """Judge a record that a peer passed on, and keep it where it is news."""
@@ -154,7 +152,7 @@ class LinkState:
             self.counts.aged += 1
             return Stale()
         live = self._store.live.get(agent_id)
-        if live is not None and live.runs.refuses(live.record.body, live.born_s, body):
+        if live is not None and live.runs.refuses(live.record.body, body):
             return self._offer_twin(live, wire, body, now, unix_now)
         byte_count = len(wire.signed)
         if known is not None and not (known.arrivals.has(now) and known.allowance.has(now, byte_count)):
@@ -171,10 +169,7 @@ class LinkState:
         arrivals.take(now)
         allowance = new_allowance() if known is None else known.allowance
         allowance.spend(now, byte_count)
-        if live is None:
-            runs = Runs.first(body, now)
-        else:
-            runs = live.runs.followed_by(live.record.body, live.born_s, body, now)
+        runs = Runs.first(body) if live is None else live.runs.followed_by(live.record.body, body)
         entry = Entry(record, kept, born_s, now, arrivals, allowance, runs)
         self._store.make_room(entry)
         refreshed = live is not None and live.record.says_the_same_as(record)

@@ -38,6 +38,10 @@ QUIET_S: Final = 3.0
 MAX_OVERTAKEN_HOLD_S: Final = 30.0
 """Two agents with one key overtake each other for ever; this is the rate at which they do."""
 
+JUMP_SEQUENCES: Final = 2**20
+"""How far to jump past a record of another run: further than one counts in 12 days, at a record a second. So
+what that run said later, and what is still on its way, is older than what follows the jump."""
+
 JUMPED_MS: Final = 1_000
 """By so much an own epoch may be too far ahead: one that jumped past another is believed a moment later."""
 
@@ -310,7 +314,7 @@ class Originator:
             self._hold_s = 0.0  # until this agent speaks again the mesh takes it for gone
         if theirs < self._next:
             return False  # a copy over another link of what the next record is newer than already
-        self._next = _after(theirs)
+        self._next = _after(theirs, JUMP_SEQUENCES)
         if has_left:
             return False
         self._overtaken += 1
@@ -357,6 +361,8 @@ class Originator:
         self._changed_at = now
 
 
-def _after(numbers: tuple[int, int]) -> tuple[int, int]:
+def _after(numbers: tuple[int, int], distance: int = 1) -> tuple[int, int]:
     epoch, sequence = numbers
-    return (epoch, sequence + 1) if sequence < MAX_SEQUENCE else (min(epoch + 1, MAX_EPOCH), 0)
+    if sequence <= MAX_SEQUENCE - distance:
+        return epoch, sequence + distance
+    return min(epoch + 1, MAX_EPOCH), 0

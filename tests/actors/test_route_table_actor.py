@@ -16,7 +16,7 @@ from mesh.config.schema import RoutingSection
 from mesh.link.bodies import Digest, WireRecord, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.effects import RouteCounts
-from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
+from mesh.routing.origination import FIRST_RECORD_S, JUMP_SEQUENCES, OwnAgent
 from mesh.routing.records import EndpointEntry, ListenerEntry, RecordBody, decode_body
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.certificates import TrustStore, issue_certificate, read_certificate
@@ -334,7 +334,7 @@ def test_no_number_of_lines_about_others_hides_that_another_agent_has_this_agent
         for identity in (Identity(bytes((number,)) * 32) for number in range(10, 110)):
             crowd = wire_of(identity, endpoints=keys)
             table.tell(messages.RecordsArrived(ALICE, (crowd,)))
-        for sequence in range(1_000, 1_200, 10):  # one may be of a run before this
+        for sequence in range(0, 40 * JUMP_SEQUENCES, 2 * JUMP_SEQUENCES):  # one may be of a run before this
             own = wire_of(OWN, sequence=sequence, epoch=int(UNIX_START_S * 1000))
             table.tell(messages.RecordsArrived(ALICE, (own,)))
             world.run(1.5)

@@ -7,9 +7,10 @@ import pytest
 from actors.links.peer_link import PeerLink
 from actors.messages import route_table as route_messages
 from mesh.addresses import TcpAddress
+from mesh.config.schema import EndpointSection
 from scripts.simulation.conversation import Pace, Terms
 from tests.examples import seeds
-from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, mesh_world, three_agents
+from tests.simulation.mesh_world import KEY, LISTEN_PORT, SERVICE_PORT, diamond, mesh_world, three_agents
 
 
 @pytest.mark.parametrize("seed", seeds(20))
@@ -124,3 +125,30 @@ def test_of_two_copies_the_one_that_stays_is_ready_once_the_other_has_left(leave
         assert warning.startswith("another agent with this agent's identity key was running")
         mesh.run(60.0)
         assert mesh.ask(stays, "route_table", route_messages.GetProblems()) == ()
+
+
+def test_what_a_run_has_left_with_one_that_stood_still_does_not_stand_in_for_the_next():
+    """The next run's clock is behind; the last words of the one before come after its first."""
+    with mesh_world(1) as mesh:
+        mesh.network.cut("branch", "left")  # it hears of branch by way of hq
+        diamond(mesh)
+        mesh.world.pause("right")
+        for key in ("one", "other"):
+            section = EndpointSection(key=key, target=TcpAddress("service", SERVICE_PORT))
+            mesh.reconfigure("branch", endpoints=(section,))
+            mesh.run(0.5)
+        mesh.network.cut("branch", "right")  # the reset of the crash gets lost, what was said before does not
+        mesh.crash("branch")
+        for relay in ("left", "right"):
+            mesh.network.heal("branch", relay)
+        mesh.clock_skews["branch"] = -5.0
+        mesh.start("branch")
+        mesh.run(1.0)
+        mesh.world.resume("right")
+        mesh.run(5.0)
+        mesh.converge()
+        assert not mesh.log.count("two running agents")
+        mesh.converse(Terms(1, 1000, 1000))
+        mesh.run_until_said(10.0)
+        mesh.assert_all_complete()
+        mesh.finish()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.routing.origination import (
+    JUMP_SEQUENCES,
     MAX_OVERTAKEN_HOLD_S,
     QUIET_S,
     RTT_DWELL_S,
@@ -176,8 +177,10 @@ def test_nothing_is_said_after_the_withdrawal():
     ("found", "follows"),
     [
         ((EPOCH, 0), (EPOCH, 1)),
-        ((EPOCH, 7), (EPOCH, 8)),
-        ((EPOCH + 900, 4), (EPOCH + 900, 5)),
+        ((EPOCH, 7), (EPOCH, 7 + JUMP_SEQUENCES)),
+        ((EPOCH + 900, 4), (EPOCH + 900, 4 + JUMP_SEQUENCES)),
+        ((EPOCH, MAX_SEQUENCE - JUMP_SEQUENCES), (EPOCH, MAX_SEQUENCE)),
+        ((EPOCH, MAX_SEQUENCE - JUMP_SEQUENCES + 1), (EPOCH + 1, 0)),
         ((EPOCH, MAX_SEQUENCE), (EPOCH + 1, 0)),
     ],
 )
@@ -187,6 +190,18 @@ def test_it_jumps_past_a_newer_record_of_its_own(found, follows):
     assert not source.overtaken_by((*found, OTHER), 5.0)
     assert issue(source, 5.0).freshness[:2] == follows
     assert source.deadline() > 100.0
+
+
+def test_what_the_run_before_said_later_and_comes_late_is_older_than_what_follows_the_jump():
+    """Its clock was ahead. The mesh held its first record; what it said in a day lay in a buffer."""
+    source = originator()
+    issue(source, 0.0)
+    source.overtaken_by((EPOCH + 900, 4, OTHER), 5.0)
+    jumped = issue(source, 5.0)
+    late = (EPOCH + 900, 4 + 86_400, OTHER)
+    assert jumped.freshness > late
+    source.overtaken_by(late, 6.0)
+    assert source.deadline() > 100.0, "nothing to jump past"
 
 
 def test_an_older_record_of_its_own_moves_nothing():
@@ -203,7 +218,7 @@ def test_copies_over_many_links_are_one_jump_and_no_duplicate_identity():
     issue(source, 5.0)
     assert not any(source.overtaken_by((EPOCH + 1, 3, OTHER), 5.0) for _ in range(50))
     assert source.issue(5.0) is None
-    assert issue(source, 5.0 + FIRST_HOLD_S).freshness[:2] == (EPOCH + 1, 4)
+    assert issue(source, 5.0 + FIRST_HOLD_S).freshness[:2] == (EPOCH + 1, 3 + JUMP_SEQUENCES)
 
 
 def test_the_counters_never_leave_their_range():
@@ -218,7 +233,7 @@ def test_a_jump_is_not_forgotten_over_a_change_that_is_taken_back():
     source.overtaken_by((EPOCH + 1, 0, OTHER), 5.0)
     source.set_endpoints(endpoints("a"))
     source.set_endpoints(())
-    assert issue(source, 5.0).freshness[:2] == (EPOCH + 1, 1)
+    assert issue(source, 5.0).freshness[:2] == (EPOCH + 1, JUMP_SEQUENCES)
 
 
 def test_two_agents_with_one_key_slow_down_and_are_noticed():
@@ -267,7 +282,7 @@ def test_being_overtaken_now_and_then_is_no_duplicate_identity():
     for number in range(1, 3 * OVERTAKEN_FREELY):
         now = number * 600.0
         assert not source.overtaken_by((EPOCH + number, 0, Instance(bytes([number]) * 16)), now)
-        assert issue(source, now).freshness[:2] == (EPOCH + number, 1)
+        assert issue(source, now).freshness[:2] == (EPOCH + number, JUMP_SEQUENCES)
 
 
 def test_what_does_not_fit_is_counted():

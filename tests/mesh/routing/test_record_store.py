@@ -21,7 +21,7 @@ def entry_of(number: int, endpoints: int) -> Entry:
     wire = wire_of(AGENTS[number], endpoints=offered)
     record = trusted_record(decode_body(wire.signed), read_certificate(CERTIFICATES[AGENTS[number].id]))
     arrivals, allowance = TokenBucket(1.0, 1.0), TokenBucket(1.0, 1.0)
-    return Entry(record, wire, 0.0, 0.0, arrivals, allowance, Runs.first(record.body, 0.0))
+    return Entry(record, wire, 0.0, 0.0, arrivals, allowance, Runs.first(record.body))
 
 
 def memory_bytes(entry: Entry) -> int:

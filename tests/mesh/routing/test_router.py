@@ -7,7 +7,7 @@ from mesh.link.bodies import Digest, decode_digest, decode_records
 from mesh.link.frames import FrameType
 from mesh.routing.epochs import EPOCH_AHEAD_S, within_a_day
 from mesh.routing.flooding import FLOOD_PACE_S
-from mesh.routing.origination import FIRST_RECORD_S, OwnAgent
+from mesh.routing.origination import FIRST_RECORD_S, JUMP_SEQUENCES, OwnAgent
 from mesh.routing.records import (
     MAX_EPOCH,
     MAX_SEQUENCE,
@@ -133,14 +133,14 @@ def test_it_jumps_past_a_newer_record_of_its_own_and_everybody_hears():
     effects = hear(state, ALICE, (newer,), 0.0, UNIX)
     [(peers, [body])] = records_in(effects)
     assert set(peers) == {ALICE, BOB}
-    assert body.freshness[:2] == (int(UNIX * 1000) + 5000, 8)
+    assert body.freshness[:2] == (int(UNIX * 1000) + 5000, 7 + JUMP_SEQUENCES)
     assert body.instance == OWN_INSTANCE
 
 
 def test_another_agent_with_its_key_is_noticed_and_said_once():
     state = linked(ALICE)
     epoch, alarms, now = int(UNIX * 1000), [], 0.0
-    for sequence in range(1000, 1200, 10):
+    for sequence in range(0, 40 * JUMP_SEQUENCES, 2 * JUMP_SEQUENCES):
         alarms += hear(state, ALICE, (wire_of(OWN, epoch, sequence),), now, UNIX).notices
         now += 1.5
         state.tick(now, UNIX)

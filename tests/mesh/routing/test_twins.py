@@ -5,6 +5,7 @@ import pytest
 
 from mesh.alarms import AlarmBook, AlarmKind
 from mesh.link.bodies import WireRecord
+from mesh.routing.origination import JUMP_SEQUENCES
 from mesh.routing.router import RouteTableState
 from mesh.routing.runs import MAX_KNOWN_RUNS, TWIN_BURST, TWIN_RATE
 from mesh.trust.identity import Instance
@@ -33,6 +34,13 @@ GENUINE, THIEF = INSTANCE, OTHER_INSTANCE
 def speaks(sequence: int, instance: Instance, age_ms: int = 0, **changes) -> WireRecord:
     wire = wire_of(VICTIM, sequence=sequence, instance=instance, **changes)
     return msgspec.structs.replace(wire, age_ms=age_ms)
+
+
+def both_run(state: RouteTableState) -> None:
+    """Hear two runs say what shows that both do: sequences and seconds 0 to 4, from two peers."""
+    for number in range(5):
+        instance, peer = ((GENUINE, ALICE), (THIEF, BOB))[number % 2]
+        hear(state, peer, (speaks(number, instance),), float(number), UNIX)
 
 
 def instance_held(state: RouteTableState) -> Instance | None:
@@ -81,6 +89,31 @@ def test_what_a_run_of_before_has_left_in_the_mesh_is_no_twin():
     assert instance_held(state) == GENUINE
 
 
+def test_what_a_run_of_before_has_left_is_no_twin_where_its_last_but_one_was_known():
+    """It lay in the buffer of an agent that stood still, so it seems as young as what the new run says."""
+    state = linked(ALICE, BOB)
+    told = (speaks(1_000, THIEF), speaks(1_001, GENUINE), speaks(1_002, THIEF), speaks(1_003, GENUINE))
+    for number, wire in enumerate(told):
+        assert hear(state, (ALICE, BOB)[number % 2], (wire,), 40.0 * number, UNIX).notices == []
+    assert instance_held(state) == GENUINE
+    # And so is the next restart none, of which the mesh hears at once.
+    third = Instance(b"3" * 16)
+    assert hear(state, ALICE, (speaks(1_004, third),), 160.0, UNIX).notices == []
+    assert instance_held(state) == third
+
+
+def test_a_thief_that_takes_a_new_instance_each_time_does_not_take_turns_for_ever():
+    state = linked(ALICE, BOB)
+    held = []
+    for round_ in range(20):
+        thief = Instance(bytes([round_]) * 16)
+        for number, (instance, age_ms) in enumerate(((GENUINE, 0), (thief, 290_000))):
+            wire = speaks(2 * round_ + number, instance, age_ms)
+            hear(state, (ALICE, BOB)[number], (wire,), float(round_), UNIX)
+            held.append(instance_held(state))
+    assert set(held[4:]) == {GENUINE}
+
+
 def test_one_instance_with_another_session_key_changes_nothing_from_the_first_record_on():
     book = AlarmBook()
     state = linked(ALICE, BOB, alarms=book)
@@ -93,28 +126,27 @@ def test_one_instance_with_another_session_key_changes_nothing_from_the_first_re
 
 def test_others_hear_of_the_other_run_but_not_without_end():
     state = linked(ALICE, BOB, DAVE)
-    hear(state, ALICE, (speaks(0, GENUINE),), 0.0, UNIX)
-    hear(state, BOB, (speaks(1, THIEF),), 1.0, UNIX)
-    hear(state, ALICE, (speaks(2, GENUINE),), 2.0, UNIX)
+    both_run(state)
     passed_on = 0
-    for sequence in range(3, 203):
-        effects = hear(state, BOB, (speaks(sequence, THIEF, age_ms=5),), 3.0 + sequence / 10, UNIX)
+    for sequence in range(5, 205):
+        effects = hear(state, BOB, (speaks(sequence, THIEF, age_ms=5),), 5.0 + sequence / 10, UNIX)
         told = records_in(effects)
         assert all(set(peers) == {ALICE, DAVE} and len(bodies) == 1 for peers, bodies in told)
         passed_on += len(told)
     assert TWIN_BURST <= passed_on <= TWIN_BURST + 20 * TWIN_RATE + 1
     # The first one's own records do not suffer from them.
-    assert hear(state, ALICE, (speaks(300, GENUINE),), 24.0, UNIX).notices == []
+    assert hear(state, ALICE, (speaks(300, GENUINE),), 26.0, UNIX).notices == []
     assert state._link_state._store.live[VICTIM.id].record.body.sequence == 300
 
 
 def test_it_is_let_go_once_it_leaves_or_is_refreshed_no_more():
-    for sequence, withdrawn, now in ((3, True, 5.0), (2, False, 400.0)):
+    for withdrawn, now in ((True, 7.0), (False, 400.0)):
         state = linked(ALICE, BOB)
-        for number, instance in enumerate((GENUINE, THIEF, GENUINE)):
-            hear(state, ALICE, (speaks(number, instance),), float(number), UNIX)
+        both_run(state)
+        hear(state, BOB, (speaks(5, THIEF),), 5.0, UNIX)
+        assert instance_held(state) == GENUINE
         if withdrawn:
-            hear(state, ALICE, (speaks(sequence, GENUINE, withdrawn=True),), 4.0, UNIX)
+            hear(state, ALICE, (speaks(6, GENUINE, withdrawn=True),), 6.0, UNIX)
         state.tick(now, UNIX)
         hear(state, BOB, (speaks(10, THIEF),), now, UNIX)
         assert instance_held(state) == THIEF
@@ -124,10 +156,10 @@ def test_the_genuine_one_says_so_where_readiness_is_asked_for():
     state = table(OWN)
     state.link_up(ALICE, INSTANCE, RTT_S, 0.0, UNIX)
     epoch = int(UNIX * 1000)
-    hear(state, ALICE, (wire_of(OWN, epoch, 100, instance=THIEF),), 1.0, UNIX)
+    hear(state, ALICE, (wire_of(OWN, epoch, 1, instance=THIEF),), 1.0, UNIX)
     assert state.problems(1.0) == (), "it may be of a run before, met after a clock was set back"
     state.tick(2.0, UNIX)
-    hear(state, ALICE, (wire_of(OWN, epoch, 200, instance=THIEF),), 31.0, UNIX)
+    hear(state, ALICE, (wire_of(OWN, epoch, 2 * JUMP_SEQUENCES, instance=THIEF),), 31.0, UNIX)
     [problem] = state.problems(31.0)
     assert problem.startswith("another running agent has this agent's identity key; ")
     assert state.warnings(31.0) == ()
@@ -138,7 +170,7 @@ def overtaken_twice() -> RouteTableState:
     """The genuine one, whom a thief has overtaken twice by second 31."""
     state = table(OWN)
     state.link_up(ALICE, INSTANCE, RTT_S, 0.0, UNIX)
-    for sequence, now in ((100, 1.0), (200, 31.0)):
+    for sequence, now in ((1, 1.0), (2 * JUMP_SEQUENCES, 31.0)):
         hear(state, ALICE, (wire_of(OWN, int(UNIX * 1000), sequence, instance=THIEF),), now, UNIX)
         state.tick(now + 1.0, UNIX)
     return state
@@ -150,23 +182,28 @@ def test_the_genuine_one_is_ready_and_warns_as_soon_as_the_other_is_gone(withdra
     gone_at = 40.0 if withdraws else 31.0 + 300.0
     assert state.problems(gone_at - 0.1) != ()
     if withdraws:
-        wire = wire_of(OWN, int(UNIX * 1000), 300, instance=THIEF, withdrawn=True)
+        wire = wire_of(OWN, int(UNIX * 1000), 4 * JUMP_SEQUENCES, instance=THIEF, withdrawn=True)
         hear(state, ALICE, (wire,), gone_at, UNIX)
     assert state.problems(gone_at) == ()
     [warning] = state.warnings(gone_at)
     assert warning.startswith("another agent with this agent's identity key was running; ")
-    hear(state, ALICE, (wire_of(OWN, int(UNIX * 1000), 400, instance=THIEF),), gone_at + 40.0, UNIX)
+    hear(
+        state,
+        ALICE,
+        (wire_of(OWN, int(UNIX * 1000), 6 * JUMP_SEQUENCES, instance=THIEF),),
+        gone_at + 40.0,
+        UNIX,
+    )
     assert state.problems(gone_at + 40.0) != (), "a thief that only said so is told again"
 
 
 def test_that_the_other_run_has_left_is_passed_on_whatever_it_has_said_before():
     state = linked(ALICE, BOB, DAVE)
-    for number, instance in enumerate((GENUINE, THIEF, GENUINE)):
-        hear(state, ALICE, (speaks(number, instance),), float(number), UNIX)
-    for sequence in range(3, 40):
-        hear(state, BOB, (speaks(sequence, THIEF),), 3.0, UNIX)
+    both_run(state)
+    for sequence in range(5, 40):
+        hear(state, BOB, (speaks(sequence, THIEF),), 5.0, UNIX)
     told = [
-        records_in(hear(state, BOB, (speaks(sequence, THIEF, withdrawn=True),), 4.0, UNIX))
+        records_in(hear(state, BOB, (speaks(sequence, THIEF, withdrawn=True),), 6.0, UNIX))
         for sequence in range(50, 90)
     ]
     assert [len(each) for each in told[:2]] == [1, 1]
