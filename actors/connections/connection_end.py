@@ -217,8 +217,8 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         stream, session = self._stream, self._session
         if stream is not None and (now >= stream.deadline() or stream.is_worn):
             self._apply(stream.timeout(now))
-        elif stream is not None and session is not None and stream.idle:
-            session.rest()
+        if stream is not None and session is not None and stream.idle:
+            session.rest()  # at once after the last acknowledgement: nothing else is due for a long time
         if not self.actor_stopped.raised:
             self._arm()
 

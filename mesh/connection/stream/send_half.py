@@ -1,6 +1,5 @@
 """The sending half of a stream: what was sent and is not acknowledged yet, and when to send it again."""
 
-from collections import deque
 from math import inf
 from typing import Final
 
@@ -92,7 +91,7 @@ class SendHalf:
         """What those lately acknowledged have taken that had to be repeated; 0 once one had not."""
         self._marked = 0
         """Segments that have arrived with a mark, as far as is known."""
-        self._kept: deque[tuple[Frame, int, float]] = deque()
+        self._kept: list[tuple[Frame, int, float]] = []
         """Frame, bytes and time of sending of each segment from the acknowledged number on."""
         self.fin_sent = False
         self.fin_told = 0
@@ -263,9 +262,10 @@ class SendHalf:
         """Forget the segments below ``number``; return their bytes."""
         kept = self._kept
         byte_count, count, sent_at = 0, number - self.acknowledged_number, now
-        for _ in range(count):
-            _, size, sent_at = kept.popleft()
+        for position in range(count):
+            _, size, sent_at = kept[position]
             byte_count += size
+        del kept[:count]
         # Some may have counted as lost: of a range being repeated only what has been repeated is on the way.
         self._in_flight = max(0, self._in_flight - byte_count) if kept else 0
         self.acknowledged_number = number
