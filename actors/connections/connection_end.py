@@ -8,7 +8,6 @@ import logging
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from math import inf
 from typing import Final, Generic, TypeVar
 
@@ -21,7 +20,7 @@ from actors.messages import connection_table as table_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.alarm import Alarm
-from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
+from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
 from mesh.connection.endings import End, Ending, ending_of
 from mesh.connection.session import Session
 from mesh.connection.stream import NOTHING, Effects, ResetCode, Stream
@@ -65,8 +64,7 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         self._done = False
         self._tells_of_closing = False
         """Whether somebody waits to hear that an end has finished."""
-        # The alarm ends with this actor: its timers need not be noted down, as those of self.schedule() are.
-        self._alarm = Alarm(partial(dispatcher.schedule, self.ref), _LOOK)
+        self._alarm = Alarm(self._look_in, _LOOK)
 
     # -- the stream ------------------------------------------------------------------------------------------
 
@@ -196,6 +194,10 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         """An end has finished; a subclass that tells of it tells somebody."""
 
     # -- time ------------------------------------------------------------------------------------------------
+
+    def _look_in(self, delay_s: float, look: messages.DeadlineReached) -> Timer:
+        # The alarm ends with this actor: its timers need not be noted down, as those of self.schedule() are.
+        return self._dispatcher.schedule(self._actor_ref, delay_s, look)
 
     def _deadline_reached(self) -> None:
         self._alarm.disarm()

@@ -96,7 +96,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         self._rights: tuple[messages.RightsChanged, ...] = ()
         """While it stands by: the latest, which are judged anew once it is known whose client comes."""
         self._links: dict[AgentId, Ref[link_messages.SendFrames] | None] = {}
-        """The links towards the exits that are being tried, and towards the one that was chosen."""
+        """The links towards the exits that are being tried."""
         self._speaks_socks = False
         """Whether the client waits for a reply of SOCKS5."""
         self._answers_via = NO_AGENT
@@ -245,7 +245,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
                     self.tell(self._listener, listener_messages.CandidateServed(exit_id))
                 case ForgetExit(exit_id=exit_id, number=number):
                     self._forget(exit_id, number, is_exit=False)
-                    if exit_id != self._remote and not self._opening.asks(exit_id):
+                    if not self._opening.asks(exit_id):
                         self._links.pop(exit_id, None)  # a connection may outlive the link by years
                 case FindCandidates(tried=tried):
                     if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
@@ -283,7 +283,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self._arm()
 
     def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
-        link = self._links[exit_id]
+        link = self._links.get(exit_id)
         if link is not None:
             self.tell(link, link_messages.SendFrames(tuple(frames)))
 
@@ -312,7 +312,9 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self.tell(client, messages.CameBack(choice.remote))
         if self._speaks_socks and self._socket is not None:
             say(self._socket, reply(Reply.SUCCEEDED))  # a client that has gone is found out by reading
-        link = self._links[choice.remote]
+        link = self._links.pop(choice.remote)
+        if not self._links:
+            self._links.clear()  # a dictionary keeps the room of what was deleted
         self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
         self._carry_on(choice)
 
@@ -351,11 +353,12 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self._do(self._opening.exit_gone(remote, verdict, why, self.now()))
 
     def _path_to_exit_changed(self, remote: AgentId, link: Ref[link_messages.SendFrames] | None) -> None:
-        if remote not in self._links:
-            return  # its number has been given back
-        self._links[remote] = link
         if self._stream is not None and remote == self._remote:
             self._path_changed(link)
+        elif remote in self._links:
+            self._links[remote] = link
+        else:
+            return  # its number has been given back
         self._do(self._opening.path_changed(remote, self.now(), has_path=link is not None))
 
     def _client_name(self) -> str:

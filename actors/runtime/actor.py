@@ -81,6 +81,7 @@ class Actor(pykka.Actor, Generic[M]):
         "_has_ended",
         "_is_set_up",
         "_mailbox",
+        "_own_socket",
         "_sockets",
         "_timers",
         "_watches",
@@ -123,7 +124,10 @@ class Actor(pykka.Actor, Generic[M]):
         """Monotonic seconds, since an arbitrary start."""
         self._is_set_up = self._has_ended = False
         self._timers: set[OwnedTimer[M]] | None = None
+        self._own_socket: StreamSocket | ListeningSocket | None = None
+        """The only one, as most actors have: a dictionary takes 240 bytes."""
         self._sockets: dict[StreamSocket | ListeningSocket, None] | None = None
+        """All, of an actor that has had several."""
         self._watches: dict[Watch[M], None] | None = None
 
     @classmethod
@@ -168,15 +172,24 @@ class Actor(pykka.Actor, Generic[M]):
 
     def own(self, socket: S) -> S:
         """Hear of this socket's readiness, close it at this actor's end at the latest; return the socket."""
-        if self._sockets is None:
-            self._sockets = {}
-        self._sockets[socket] = None
+        own = self._own_socket
+        if self._sockets is None and (own is None or own is socket):
+            self._own_socket = socket
+        else:
+            if self._sockets is None:
+                self._sockets = {}
+            if own is not None:
+                self._sockets[own] = None
+                self._own_socket = None
+            self._sockets[socket] = None
         socket.attach(self)
         return socket
 
     def disown(self, socket: StreamSocket | ListeningSocket) -> None:
         """Let go of a socket that is closed, or that another actor will own."""
-        if self._sockets is not None:
+        if self._own_socket is socket:
+            self._own_socket = None
+        elif self._sockets is not None:
             self._sockets.pop(socket, None)
 
     def tell(self, ref: Ref[N], message: N) -> bool:
@@ -311,10 +324,12 @@ class Actor(pykka.Actor, Generic[M]):
         if self._watches:
             for watch in list(self._watches):
                 watch.cancel()
+        if self._own_socket is not None:
+            self._guard(self._own_socket.close)
         if self._sockets:
             for socket in list(self._sockets):
                 self._guard(socket.close)
-        self._timers = self._sockets = self._watches = None
+        self._timers = self._sockets = self._own_socket = self._watches = None
         self._detach()
 
     def _mark_stopped(self) -> None:

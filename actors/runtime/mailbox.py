@@ -156,8 +156,9 @@ class Mailbox:
         A mailbox that has been closed stays so.
         """
         self.resident = resident
-        self._receive, self._turn_over = resident.on_receive, resident.on_turn_over
-        self._ends_turns, self._flag = resident._ends_turns, resident._flag
+        self._receive, self._flag = resident.on_receive, resident._flag
+        self._ends_turns = resident._ends_turns
+        self._turn_over = resident.on_turn_over if resident._ends_turns else _nobody_ends
         self.announce = enqueue_ready
         if self._closed:  # by a dispatcher that stops, on its own thread, while the actor was starting
             self._shut()
@@ -340,7 +341,7 @@ def _nobody_listens(_message: object) -> None:
 
 
 def _nobody_ends() -> None:
-    """Stands where the actor was."""
+    """Stands where the actor was, or where one has nothing to do at the end of a turn."""
 
 
 def _nobody_comes(mailbox: Mailbox) -> None:

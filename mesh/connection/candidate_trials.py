@@ -84,6 +84,8 @@ class CandidateTrials:
         "state",
     )
 
+    __deletable__ = ("_initiate",)
+
     def __init__(
         self,
         *,
@@ -357,6 +359,7 @@ class CandidateTrials:
         self._refusals = _NO_PARTY
         self._ruled_out = _NO_AGENT
         self._said = b""
+        del self._initiate  # nobody else is tried
         if not self._attempts:
             self._attempts.clear()  # a dictionary keeps the room of what was deleted
 

@@ -88,6 +88,7 @@ class LoopDispatcher:
         self._turns = Turns(self._loop)
         self.enqueue_ready = self._turns.enqueue
         """Give a mailbox a turn soon. Any thread may call it."""
+        self._socket_ready = self._turns.socket_ready  # one for all sockets that are watched
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
         self._lock = threading.Lock()  # guards what follows, and joining
@@ -213,18 +214,18 @@ class LoopDispatcher:
     def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be read, until :meth:`remove_reader`; for sockets."""
         try:
-            self._loop.add_reader(fd, self._turns.socket_ready, callback, arguments)
+            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
         except RuntimeError:  # uvloop: an error has closed what watched it; removing forgets that
             self._loop.remove_reader(fd)
-            self._loop.add_reader(fd, self._turns.socket_ready, callback, arguments)
+            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
 
     def add_writer(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` whenever ``fd`` can be written, until :meth:`remove_writer`; for sockets."""
         try:
-            self._loop.add_writer(fd, self._turns.socket_ready, callback, arguments)
+            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
         except RuntimeError:  # as above
             self._loop.remove_writer(fd)
-            self._loop.add_writer(fd, self._turns.socket_ready, callback, arguments)
+            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
 
     def remove_reader(self, fd: int) -> None:
         """Undo :meth:`add_reader`."""
@@ -236,7 +237,7 @@ class LoopDispatcher:
 
     def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
         """Call ``callback`` once, in the loop's next round; for sockets."""
-        self._loop.call_soon(self._turns.socket_ready, callback, arguments)
+        self._loop.call_soon(self._socket_ready, callback, arguments)
 
     def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
         """Call ``callback`` once, in ``delay_s`` seconds; for sockets."""

@@ -77,7 +77,8 @@ class ReceiveWindow:
         self._round_started_at: float | None = None
         self._round_bytes = 0
         self._most_in_a_round = 0
-        self._lost_pace = LostPace(limits.cap)
+        self._lost_pace: LostPace | None = None
+        """Made once a whole window has arrived: before that it has nothing to judge, and most streams end."""
 
     def update(
         self, received_bytes: int, now: float, minimum_rtt_s: float, share_bytes: int, *, in_company: bool
@@ -102,7 +103,11 @@ class ReceiveWindow:
             in_a_round = int(in_a_round * round_s / elapsed)
             self._most_in_a_round = max(self._most_in_a_round, in_a_round)
             self._round_bytes, self._round_started_at = received_bytes, now
-            self._lost_pace.round_over(received_bytes, now, self.size_bytes)
+            if self._lost_pace is not None:
+                self._lost_pace.round_over(received_bytes, now, self.size_bytes)
+            elif received_bytes >= self.size_bytes:
+                self._lost_pace = LostPace(self._cap)
+                self._lost_pace.hindered(received_bytes, now)
         if is_over or in_a_round > 4 * self.ack_bytes:
             self.ack_bytes = min(max(in_a_round // 4, SMALLEST_ACK_BYTES), LARGEST_ACK_BYTES)
         if crowded:
@@ -113,7 +118,9 @@ class ReceiveWindow:
         else:
             wanted = 2 * in_a_round + min(2 * in_a_round, MAX_SEGMENT_BYTES)
         self._wanted = min(max(self._wanted, wanted), self._cap)
-        wanted = max(self._wanted, self._lost_pace.least_bytes)
+        wanted = self._wanted
+        if self._lost_pace is not None and self._lost_pace.least_bytes > wanted:
+            wanted = self._lost_pace.least_bytes
         self.size_bytes = max(min(wanted, share_bytes), self._floor)
         self.ack_bytes = min(self.ack_bytes, self.size_bytes // 4)
 
@@ -130,4 +137,5 @@ class ReceiveWindow:
 
     def hindered(self, received_bytes: int, now: float) -> None:
         """The local socket has not taken all of the ``received_bytes`` that were handed out."""
-        self._lost_pace.hindered(received_bytes, now)
+        if self._lost_pace is not None:
+            self._lost_pace.hindered(received_bytes, now)
