@@ -192,7 +192,8 @@ class ConnectionsSection(msgspec.Struct, frozen=True, kw_only=True):
     reroute_timeout_s: Annotated[float, kinds.Duration(0.1, 86400.0)] = msgspec.field(
         default=30.0, name="reroute_timeout"
     )
-    """A connection whose other end cannot be reached for so long is reset."""
+    """A connection whose other end cannot be reached for so long is reset. Below 3 s it may end before it has
+    found another path."""
     idle_probe_s: Annotated[float, kinds.Duration(0.1, 86400.0)] = msgspec.field(
         default=60.0, name="idle_probe"
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from scripts.lab.clients import connect, read_all, read_exactly
@@ -138,7 +139,12 @@ class Load:
                 if self.ended.wait(self.rest_s):
                     return
         except (OSError, EOFError, AssertionError) as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
+            self._note(f"{type(error).__name__}: {error}")
+
+    def _note(self, failure: str) -> None:
+        """Keep it with its time, as the agents' logs have it."""
+        at = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
+        self.failures.append(f"{failure} ({at} UTC)")
 
     def stop(self) -> None:
         """Let each client end its step."""
@@ -146,7 +152,7 @@ class Load:
         for thread in self.threads:
             thread.join(2 * PATIENCE_S)
             if thread.is_alive():
-                self.failures.append("a client hangs")
+                self._note("a client hangs")
 
 
 def requests(port: int, names: Sequence[str], done: list[Request]) -> Callable[[], Iterator[None]]:

@@ -51,7 +51,10 @@ SILENCE_S: Final = 1.5
 FIRST_SILENCE_S: Final = 2.5
 SILENT_ROUND_TRIPS: Final = 8
 """The same, without any answer: since one has come, ever, or for so many round trips. By then the other end
-has left, if it is its direction."""
+has left, if it is its direction.
+
+Whatever the signs, nothing takes longer than half of ``connections.reroute_timeout``, and an answer that has not
+arrived not longer than a quarter: an end tries another path, and the other end after it, before either gives up."""
 
 QUEUED_STALL_S: Final = 8.0
 """The same while queues are marked, for a stream that knows no queue: nothing has been acknowledged yet."""
@@ -118,7 +121,7 @@ class Progress:
     def answer_late_s(self, now: float) -> float:
         """How long after an answer the other end would have had it, however slow the path."""
         late_s = max(self._rtt.smoothed_s or 0.0, self._sender.waited_s, self._budget.late_s(now))
-        return max(UNHEARD_S, 2 * late_s)
+        return min(max(UNHEARD_S, 2 * late_s), self._reroute_timeout_s / 4)
 
     def failed(self, now: float) -> bool:
         """Whether nothing that is sent arrives, as far as one can tell."""
@@ -223,4 +226,4 @@ class Progress:
         silence_s = SILENCE_S if self._liveness.heard else FIRST_SILENCE_S
         least_s = max(silence_s, SILENT_ROUND_TRIPS * (self._rtt.smoothed_s or 0.0))
         patience_s = max(self._patience_s(least_s, now), self._slow_s)
-        return max(now - silent_s, self._judged_from) + patience_s
+        return max(now - silent_s, self._judged_from) + min(patience_s, self._reroute_timeout_s / 2)

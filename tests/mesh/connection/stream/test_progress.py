@@ -8,6 +8,7 @@ from mesh.connection.stream import PathVerdict, StreamBudget
 from mesh.connection.stream.budget import MOST_LATE_S
 from mesh.connection.stream.progress import QUEUED_STALL_S, SILENCE_S, STALL_S
 from mesh.connection.stream.rtt import INITIAL_TIMEOUT_S
+from mesh.connection.stream.states import State
 from mesh.link.frames import FrameType
 from tests.mesh.connection.stream.harness import LATENCY_S, MIB, World, make_pair, nothing, pattern
 
@@ -108,6 +109,19 @@ def test_both_directions():
     assert world.now - start < SILENCE_S + 1.0
     assert world.said(PathVerdict.HEARD) == ["ingress"]
     assert world.said(PathVerdict.PROVED) == ["exit"], "which hears the other by then"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_connection_tries_another_path_before_its_time_is_over(late):
+    budget = StreamBudget(256 * MIB)
+    world = talking(pair=make_pair(budget=budget, reroute_timeout_s=2.0), heals=True)
+    if late:
+        budget.segment_was_late(1.0, world.now)
+    world.lose(lambda frame: True)
+    speak(world, world.ingress)
+    world.run(duration=3.0)
+    assert len(world.exit.incoming) == 2000
+    assert all(end.stream.state is State.OPEN for end in world.ends)
 
 
 def test_answers_alone():
