@@ -77,8 +77,8 @@ class Stream(StreamLife):
 
     @property
     def heard(self) -> bool:
-        """Whether anything authentic has arrived."""
-        return self._liveness.heard
+        """Whether anything authentic has arrived that was no RESET; the other end's FIN may have been all."""
+        return self._liveness.heard or self._ended_in_order
 
     @property
     def idle(self) -> bool:

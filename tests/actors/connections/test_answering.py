@@ -35,11 +35,8 @@ def scene():
     scene.world.stop()
 
 
-def test_an_ingress_whose_client_resets_as_soon_as_it_is_answered_has_been_served(scene):
-    scene.ask(EarlyAsker())
-    scene.take_target().send(b"world")
-    scene.run(0.1)
-    scene.read_answer()
+def ingress_of(scene):
+    """The stream of an ingress that has heard five bytes of the answer."""
     ingress = Stream(
         session=scene.session,
         send_credit=65_536,
@@ -50,7 +47,32 @@ def test_an_ingress_whose_client_resets_as_soon_as_it_is_answered_has_been_serve
         opened_at=scene.world.now(),
     )
     ingress.accepted(5, b"", scene.world.now())
-    scene.tell(*ingress.reset(ResetCode.RESET, scene.world.now()).frames)
+    return ingress
+
+
+def test_an_ingress_whose_client_resets_as_soon_as_it_is_answered_has_been_served(scene):
+    scene.ask(EarlyAsker())
+    scene.take_target().send(b"world")
+    scene.run(0.1)
+    scene.read_answer()
+    scene.tell(*ingress_of(scene).reset(ResetCode.RESET, scene.world.now()).frames)
+    assert scene.pending.settled_as[:1] == [True]
+
+
+def test_an_ingress_whose_first_frame_ends_the_connection_has_been_served(scene):
+    scene.ask(EarlyAsker())
+    target = scene.take_target()
+    target.send(b"world")
+    scene.run(0.0)
+    scene.read_answer()
+    target.socket.shutdown_write()
+    scene.run(0.1)
+    ingress = ingress_of(scene)
+    segments = [frame for frame in scene.wire.frames if frame.type in (FrameType.DATA, FrameType.FIN)]
+    ingress.receive(segments, scene.world.now())
+    scene.tell(*ingress.finish(scene.world.now()).frames)
+    scene.run(0.1)
+    assert scene.is_over
     assert scene.pending.settled_as[:1] == [True]
 
 
