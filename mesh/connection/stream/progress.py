@@ -53,8 +53,9 @@ SILENT_ROUND_TRIPS: Final = 8
 """The same, without any answer: since one has come, ever, or for so many round trips. By then the other end
 has left, if it is its direction.
 
-Whatever the signs, nothing takes longer than half of ``connections.reroute_timeout``, and an answer that has not
-arrived not longer than a quarter: an end tries another path, and the other end after it, before either gives up."""
+However late segments are, silence is borne for half of ``connections.reroute_timeout`` at the most, and an
+answer that is missing for a quarter: an end leaves a broken path, and the other after it, before either gives
+up."""
 
 QUEUED_STALL_S: Final = 8.0
 """The same while queues are marked, for a stream that knows no queue: nothing has been acknowledged yet."""
