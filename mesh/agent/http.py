@@ -8,7 +8,6 @@ from wsgiref.types import WSGIApplication
 
 from actors.meters import Meters
 from mesh.agent.control.admission import ByHttpAddress, Throttle
-from mesh.agent.control.api import ApiApp, Front
 from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.calling import Calling
 from mesh.agent.control.reading_guard import ReadingGuard
@@ -73,6 +72,9 @@ class HttpSide:
 
         What bearers of tokens change goes into ``audit``.
         """
+        # By now the actors serve; they do not wait for all that the API is made of.
+        from mesh.agent.control.api import ApiApp, Front  # noqa: PLC0415
+
         bearers = Bearers(self._tokens, audit, self._meters)
         middleware = Marks(), app.guard, Throttle(), ByHttpAddress(bearers, audit)
         self._front = ReadingGuard(Front(ApiApp(routes, middleware, calling), app), bearers)

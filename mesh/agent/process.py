@@ -31,7 +31,6 @@ from mesh.agent.audit.behalf import Behalf, acting_for
 from mesh.agent.audit.entries import renewal_facts
 from mesh.agent.audit.trail_files import DIRECTORY
 from mesh.agent.config_source import ConfigSource
-from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.calling import ActorCalling
 from mesh.agent.control.door import ControlDoor
@@ -40,6 +39,7 @@ from mesh.agent.control.mesh_door import MeshDoor
 from mesh.agent.control.revoking import ActorRevoking, SettledRevoking
 from mesh.agent.core_dumps import forbid_core_dumps
 from mesh.agent.credentials import notices
+from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.descriptor_watch import DescriptorReminder
 from mesh.agent.diagnosis.asking import ActorDiagnosing
 from mesh.agent.dump import dump
@@ -51,6 +51,7 @@ from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events, Job
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
+from mesh.agent.importing import importing
 from mesh.agent.issuer_list import IssuerList
 from mesh.agent.layers import Layers
 from mesh.agent.live_credentials import LiveCredentials
@@ -242,11 +243,7 @@ def _run(
             audit=audit,
             audit_dir=None if config.agent.data_dir is None else config.agent.data_dir / DIRECTORY,
         )
-        door.serve(MeshApp(behind, app))
-        behind = replace(behind, calling=ActorCalling(root, door.own))
-        api = ControlApp(behind, app)
-        control.serve(api)
-        http.serve(app, api.routes, behind.calling, audit)
+        _serve_api(behind, app, (door, control, http), root, audit)
         # Objects made so far live as long as the process: no collection need look at them again.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -273,6 +270,25 @@ def _run(
             ),
         )
         return _wait(reloader, (live, revocations, control), root, events, reminders)
+
+
+def _serve_api(
+    behind: Behind,
+    app: DashboardApp,
+    sides: tuple[MeshDoor, ControlDoor, HttpSide],
+    root: ActorRef[agent_messages.Inbound],
+    audit: AuditLog,
+) -> None:
+    """Have the API answer on all ``sides``. What it is made of is loaded now, while the actors serve."""
+    with importing():
+        from mesh.agent.control.api import ControlApp, MeshApp  # noqa: PLC0415
+
+    door, control, http = sides
+    door.serve(MeshApp(behind, app))
+    behind = replace(behind, calling=ActorCalling(root, door.own))
+    api = ControlApp(behind, app)
+    control.serve(api)
+    http.serve(app, api.routes, behind.calling, audit)
 
 
 def _event_loop() -> str:
