@@ -49,11 +49,13 @@ INTERPRETED = {
 HOT_ACTORS = (
     "actors/accepting.py",
     "actors/connections/answering.py",
+    "actors/connections/candidate_desk.py",
     "actors/connections/connection_end.py",
     "actors/connections/connection_table.py",
     "actors/connections/due.py",
     "actors/connections/endpoint.py",
     "actors/connections/exit_connection.py",
+    "actors/connections/farewell_keeper.py",
     "actors/connections/first_words.py",
     "actors/connections/ingress_connection.py",
     "actors/connections/introducing.py",
@@ -65,6 +67,7 @@ HOT_ACTORS = (
     "actors/connections/socks_listener.py",
     "actors/connections/tabled_connection.py",
     "actors/connections/told_connection.py",
+    "actors/key_meters.py",
     "actors/links/acceptor.py",
     "actors/links/forwarding.py",
     "actors/links/output.py",
@@ -77,13 +80,13 @@ HOT_ACTORS = (
     "actors/runtime/gather.py",
     "actors/runtime/mailbox.py",
     "actors/runtime/owned_timer.py",
-    "actors/runtime/reference.py",
     "actors/runtime/real/connecting.py",
     "actors/runtime/real/look_up.py",
     "actors/runtime/real/readiness.py",
     "actors/runtime/real/stream_ends.py",
     "actors/runtime/real/streams.py",
     "actors/runtime/real/turns.py",
+    "actors/runtime/reference.py",
 )
 """Actors that each frame or each connection passes through, and what they hold and run on."""
 

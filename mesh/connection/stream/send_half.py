@@ -157,12 +157,12 @@ class SendHalf:
             return 0
         kept, sent = len(self._kept), self.sent_bytes
         held = sent - self.acknowledged_bytes + kept * SEGMENT_OVERHEAD_BYTES
-        room = min(
-            self.credit - sent,
-            self._congestion.window_bytes - self._in_flight,
-            max(self._budget.share_bytes, self._floor) - held,
-            (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_BYTES,  # one place is the FIN's
-        )
+        # Not min() of all four, for which compiled code makes objects of them.
+        room = min(self.credit - sent, self._congestion.window_bytes - self._in_flight)
+        if (most := max(self._budget.share_bytes, self._floor) - held) < room:
+            room = most
+        if (most := (MAX_SEGMENTS_AHEAD - 1 - kept) * SMALLEST_CUT_BYTES) < room:  # one place is the FIN's
+            room = most
         if room < SMALLEST_SEGMENT_BYTES and (kept or room < 0):
             return 0
         return room
