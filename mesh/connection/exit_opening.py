@@ -6,7 +6,6 @@ replayed, goes away by itself.
 """
 
 import enum
-import sys
 from collections.abc import Callable, Container
 from math import inf
 from types import MappingProxyType
@@ -159,7 +158,7 @@ class ExitOpening:
             self.state = advance(self.state, ExitEvent.FORGED)
             self._deadlines.clear_all()
             return (effects.OpenForged(str(error)),)
-        self.key, self._credit = sys.intern(request.routing_key), request.credit
+        self.key, self._credit = request.routing_key, request.credit
         self.tells_client = request.tells_client
         self.early = request.early
         # Of a reserved key, what counts is the key that it speaks of; the rest is the service's own affair.
