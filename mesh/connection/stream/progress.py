@@ -121,8 +121,9 @@ class Progress:
 
     def answer_late_s(self, now: float) -> float:
         """How long after an answer the other end would have had it, however slow the path."""
-        late_s = max(self._rtt.smoothed_s or 0.0, self._sender.waited_s, self._budget.late_s(now))
-        return min(max(UNHEARD_S, 2 * late_s), self._reroute_timeout_s / 4)
+        late_s = max(self._sender.waited_s, self._budget.late_s(now))
+        patience_s = min(max(UNHEARD_S, 2 * late_s), self._reroute_timeout_s / 4)
+        return max(patience_s, 2 * (self._rtt.smoothed_s or 0.0))
 
     def failed(self, now: float) -> bool:
         """Whether nothing that is sent arrives, as far as one can tell."""

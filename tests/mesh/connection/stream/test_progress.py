@@ -124,6 +124,14 @@ def test_a_connection_tries_another_path_before_its_time_is_over(late):
     assert all(end.stream.state is State.OPEN for end in world.ends)
 
 
+def test_an_answer_has_two_round_trips_however_short_the_patience_with_silence():
+    world = Judging(pair=make_pair(reroute_timeout_s=2.0), fate=lambda frame, now: [(0.4, frame)])
+    speak(world, world.ingress, world.exit)
+    world.run(duration=5.0)
+    for end in world.ends:
+        assert end.stream._progress.answer_late_s(world.now) >= 2 * 0.8
+
+
 def test_answers_alone():
     world = talking(heals=True)
     world.lose(lambda frame: frame.from_exit and frame.type in CONTROLS)
