@@ -283,7 +283,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self._arm()
 
     def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
-        link = self._links.get(exit_id)
+        link = self._link if exit_id == self._remote else self._links[exit_id]
         if link is not None:
             self.tell(link, link_messages.SendFrames(tuple(frames)))
 

@@ -159,6 +159,16 @@ def test_the_links_to_exits_that_were_not_chosen_are_let_go(two):
     assert not two.ingress._links
 
 
+def test_what_is_declined_at_the_chosen_exit_goes_by_the_path_of_the_stream(two):
+    second = two.exits[1]
+    two.run(HEDGE_AFTER_S + 0.1)
+    second.answer()
+    asked = len(second.opens)
+    two.ingress._send_to(OTHER_EXIT.id, second.opens[:1])
+    two.run(0.1)
+    assert len(second.opens) == asked + 1
+
+
 # Its own end
 
 
