@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from scripts.lab.clients import connect, read_all, read_exactly
 from scripts.lab.ports import LOOPBACK
 from scripts.trial_runs.services import CHUNK_BYTES, HEADER, byte_stream, digest_of_stream, page
+from scripts.trial_runs.trial import clock
 
 PATIENCE_S: Final = 60.0
 """Longer than any connection waits for a path: what takes longer hangs."""
@@ -143,8 +143,7 @@ class Load:
 
     def _note(self, failure: str) -> None:
         """Keep it with its time, as the agents' logs have it."""
-        at = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
-        self.failures.append(f"{failure} ({at} UTC)")
+        self.failures.append(f"{failure} ({clock()})")
 
     def stop(self) -> None:
         """Let each client end its step."""

@@ -143,6 +143,8 @@ def run(name: str, effort: Effort, seed: int) -> Outcome:
         for line in complaints(mesh):
             stage.fault(line)
         if stage.outcome.faults:
+            for line in stage.outcome.story:
+                _say(line)
             for agent, log in mesh.logs():
                 _say(f"--- log of {agent}\n{tail(log)}")
         return stage.outcome

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from scripts.trial_runs.clients import Load, Request, conversation, request, transfer, transfers
@@ -83,8 +82,6 @@ class _Mesh:
             self.branch.wait_for_route(kind, self.hq)
         self.killed: list[tuple[float, float]] = []
         """When exits were killed, and when everybody knew."""
-        self.done: list[str] = []
-        """What was done to it, with its time."""
 
     def faults(self) -> Iterator[Callable[[], None]]:
         """What may happen, for ever; each as often as the others."""
@@ -101,23 +98,20 @@ class _Mesh:
     def _relay(self) -> Any:
         return self._stage.draw.choice(self._relays)
 
-    def _tell(self, what: str, agent: Any) -> None:
-        self.done.append(f"{datetime.now(UTC):%H:%M:%S} UTC: {what} {agent.name}")
-
     def _kill_relay(self) -> None:
         relay = self._relay()
-        self._tell("kill", relay)
+        self._stage.tell(f"kill {relay.name}")
         self._start_anew(relay, lambda relay: relay.kill())
 
     def _restart_relay(self) -> None:
         relay = self._relay()
-        self._tell("restart", relay)
+        self._stage.tell(f"restart {relay.name}")
         relay.process.signal(signal.SIGTERM)
         self._start_anew(relay, lambda relay: relay.process.wait())
 
     def _pause_relay(self) -> None:
         relay, pause_s = self._relay(), self._stage.draw.choice((SHORT_PAUSE_S, LONG_PAUSE_S))
-        self._tell(f"pause for {pause_s:g} s", relay)
+        self._stage.tell(f"pause {relay.name} for {pause_s:g} s")
         relay.pause()
         time.sleep(pause_s)
         relay.resume()
@@ -125,7 +119,7 @@ class _Mesh:
 
     def _kill_exit(self) -> None:
         began_at = time.monotonic()
-        self._tell("kill", self._spare)
+        self._stage.tell(f"kill {self._spare.name}")
         self._spare.kill()
         self.killed.append((began_at, time.monotonic() + NOTICE_S))
         time.sleep(NOTICE_S)
@@ -168,8 +162,6 @@ def run(stage: Stage) -> None:
     for one in seen.failed:
         if one not in in_flight:
             stage.fault(f"a request failed: {one.failure}")
-    if stage.outcome.faults:
-        stage.fault(f"what was done: {'; '.join(mesh.done)}")
     for agent, baseline, before in zip(lasting, baselines, memory, strict=True):
         agent.wait_until_quiet(baseline, QUIET_S)
         grown = agent.process.memory() - before

@@ -5,6 +5,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from scripts.lab.meshes import Mesh
@@ -46,6 +47,13 @@ class Outcome:
     """Seconds, or a count, by name."""
     faults: list[str] = field(default_factory=list)
     """What should not have happened; a line each."""
+    story: list[str] = field(default_factory=list)
+    """What was done, with its time: told of where there are faults."""
+
+
+def clock() -> str:
+    """The time of day, as the agents' logs have it."""
+    return datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3] + " UTC"
 
 
 @dataclass
@@ -76,6 +84,10 @@ class Stage:
     def fault(self, text: str) -> None:
         """Something happened that should not have."""
         self.outcome.faults.append(text)
+
+    def tell(self, what: str) -> None:
+        """This is done now; said only where something fails."""
+        self.outcome.story.append(f"{clock()}: {what}")
 
     def figure(self, name: str, value: float) -> None:
         """Keep a figure; the highest, where a run has several of one name."""
