@@ -2,9 +2,13 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 EXIT_INTERRUPTED: Final = 130
 """That of a shell whose program was interrupted."""
@@ -17,8 +21,9 @@ def one_interrupt() -> Iterator[threading.Event]:
     """Let the first SIGINT or SIGTERM raise ``KeyboardInterrupt`` meanwhile; those after it are ignored.
 
     Who stops a program often signals its process group as well, so that it hears twice. The second must not
-    end the report that the first has caused. An exception is lost where it comes in a destructor; that one
-    has come can be seen at what is yielded.
+    end the report that the first has caused. An exception is lost where it comes in a destructor or the
+    callback of a weak reference; that one has come can be seen at what is yielded, and Python prints no
+    traceback of it.
     """
     has_come = threading.Event()
 
@@ -28,10 +33,18 @@ def one_interrupt() -> Iterator[threading.Event]:
         has_come.set()
         raise KeyboardInterrupt
 
+    tell = sys.unraisablehook
+
+    def tell_of_others(unraisable: "UnraisableHookArgs") -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            tell(unraisable)
+
     former = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    sys.unraisablehook = tell_of_others
     try:
         yield has_come
     finally:
+        sys.unraisablehook = tell
         for number, handler in former.items():
             signal.signal(number, handler)
 

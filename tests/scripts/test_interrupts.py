@@ -26,16 +26,25 @@ def test_held_interrupts_come_at_the_end_and_once():
     assert steps == [[signal.SIGTERM, signal.SIGTERM]]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_is_lost_in_a_destructor_can_be_seen():
+def test_an_interrupt_that_is_lost_in_a_destructor_can_be_seen_and_is_not_printed(monkeypatch):
     class Ending:
+        def __init__(self, error=None):
+            self.error = error
+
         def __del__(self):
+            if self.error is not None:
+                raise self.error
             signal.raise_signal(signal.SIGTERM)
 
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
     with one_interrupt() as interrupted:
         assert not interrupted.is_set()
         Ending()
         assert interrupted.is_set()
+        assert told == []
+        Ending(OSError())
+        assert told == [OSError]
 
 
 def test_nothing_is_held_when_nothing_comes():
