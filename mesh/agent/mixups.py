@@ -1,6 +1,7 @@
 """What of a configuration cannot work together, though each part of it is right by itself."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from mesh.agent.grants import keys_as_written
 from mesh.config.loading import NOTHING_WRITTEN, Written
@@ -8,6 +9,9 @@ from mesh.config.schema import Config
 from mesh.routing.counterparts import some_of
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import Identity, encode_public_key
+
+HASTY_REROUTE_S: Final = 3.0
+"""Of ``connections.reroute_timeout``: what finding and proving another path may take after silence."""
 
 
 def key_mixups(config: Config, certificate: Certificate, own_key: bytes) -> Iterator[str]:
@@ -35,7 +39,21 @@ def key_mixups(config: Config, certificate: Certificate, own_key: bytes) -> Iter
             yield f"{place}: that is this agent's own public key; expected an authority's"
 
 
-def lonely_notices(config: Config, written: Written = NOTHING_WRITTEN) -> tuple[str, ...]:
+def config_notices(config: Config, written: Written = NOTHING_WRITTEN) -> tuple[str, ...]:
+    """A line for each thing in ``config`` that is allowed and will not do what it is there for."""
+    return (*_lonely(config, written), *_hasty(config))
+
+
+def _hasty(config: Config) -> tuple[str, ...]:
+    given_s = config.connections.reroute_timeout_s
+    if given_s >= HASTY_REROUTE_S:
+        return ()
+    consequence = "may end a connection before it has found another path"
+    expected = f"expected {HASTY_REROUTE_S:g}s or more"
+    return (f"connections.reroute_timeout: {given_s:g}s {consequence}; {expected}",)
+
+
+def _lonely(config: Config, written: Written) -> tuple[str, ...]:
     """What an agent that neither dials nor accepts can never serve; nothing if that is what it is for."""
     if config.accept or config.peers:
         return ()

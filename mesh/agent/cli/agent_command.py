@@ -14,7 +14,7 @@ from mesh.agent.credentials import check_files
 from mesh.agent.dashboard.tls import TlsFiles
 from mesh.agent.importing import importing
 from mesh.agent.logs import logging_to
-from mesh.agent.mixups import lonely_notices
+from mesh.agent.mixups import config_notices
 from mesh.agent.offers import offer_problems
 from mesh.agent.standard_descriptors import complete_standard_streams
 from mesh.config import Loaded
@@ -78,7 +78,7 @@ def _report_check(path: Path, loaded: Loaded) -> None:
         TlsFiles(config.http.tls)
     if problems:
         raise Failure("\n".join(problems))
-    for notice in lonely_notices(config, written):
+    for notice in config_notices(config, written):
         click.echo(f"{path}: warning: {notice}", err=True)
     counts = (
         (len(config.forward.endpoints), "endpoint"),

@@ -13,7 +13,7 @@ from mesh.agent.doctor.check import About, Check, Level
 from mesh.agent.files import AgentFileError
 from mesh.agent.finding import CONTROL_NAME
 from mesh.agent.layers import Layers
-from mesh.agent.mixups import lonely_notices
+from mesh.agent.mixups import config_notices
 from mesh.agent.offers import offer_problems
 from mesh.agent.saved_services import NAME as SAVED_NAME
 from mesh.agent.saved_services import read_saved
@@ -60,7 +60,7 @@ class Files:
             ),
             *(
                 Check(About.CONFIGURATION, Level.WARNING, f"{self.path}: {line}")
-                for line in lonely_notices(file, loaded.written)
+                for line in config_notices(file, loaded.written)
             ),
             *self._saved(file),
         ]

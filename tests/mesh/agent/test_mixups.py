@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from mesh.addresses import TcpAddress
-from mesh.agent.mixups import key_mixups, lonely_notices
+from mesh.agent.mixups import config_notices, key_mixups
 from mesh.config.schema import (
     Config,
+    ConnectionsSection,
     EndpointSection,
     ForwardSection,
     ListenerSection,
@@ -56,14 +57,21 @@ def forward(offered=(), used=()):
 
 
 def test_a_mesh_configuration_without_a_way_in_or_out_is_told():
-    (line,) = lonely_notices(Config(forward=forward(offered=("db",), used=("api", "web"))))
+    (line,) = config_notices(Config(forward=forward(offered=("db",), used=("api", "web"))))
     assert "no way out: listeners of 'api', 'web', and no way in: endpoints of 'db'" in line
-    (line,) = lonely_notices(Config(trust=trusting(AUTHORITY.public_key)))
+    (line,) = config_notices(Config(trust=trusting(AUTHORITY.public_key)))
     assert "no way in or out, though it has trust" in line
 
 
 def test_an_agent_that_serves_itself_alone_or_dials_is_as_it_should_be():
     both = forward(offered=("db",), used=("db",))
-    assert lonely_notices(Config(forward=both)) == ()
+    assert config_notices(Config(forward=both)) == ()
     dialing = Config(forward=forward(used=("api",)), peers=(PeerSection(address=ADDRESS),))
-    assert lonely_notices(dialing) == ()
+    assert config_notices(dialing) == ()
+
+
+@pytest.mark.parametrize(("timeout_s", "lines"), [(2.5, 1), (3.0, 0)])
+def test_connections_that_are_given_up_before_they_can_move_are_told(timeout_s, lines):
+    found = config_notices(Config(connections=ConnectionsSection(reroute_timeout_s=timeout_s)))
+    assert len(found) == lines
+    assert all("connections.reroute_timeout: 2.5s" in line for line in found)
