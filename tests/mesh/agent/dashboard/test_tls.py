@@ -7,10 +7,12 @@ import ssl
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.agent.dashboard import channels
 from mesh.agent.dashboard.server import HttpServer
-from mesh.agent.dashboard.tls import LOOK_S, READS, TlsFiles
+from mesh.agent.dashboard.tls import LOOK_S, READS, Records, TlsFiles
 from mesh.agent.files import AgentFileError
 from tests.web_certificate import write_certificate
 
@@ -226,17 +228,22 @@ def test_what_cannot_be_used_is_told_in_a_line(tmp_path):
 
 
 class Endless:
-    """A client that goes on with bytes of which nothing can be read, and takes none."""
+    """A client that goes on with bytes of which nothing can be read, and takes none.
+
+    So does one that asks for new keys without end, as far as its server is concerned.
+    """
 
     family = socket.AF_INET
 
-    def __init__(self):
-        self.reads = 0
+    def __init__(self, data=b"."):
+        self.data = data
+        self.reads = self.byte_count = 0
 
     def recv(self, count):
         self.reads += 1
         assert self.reads < 1_000
-        return b"."
+        self.byte_count += len(self.data[:count])
+        return self.data[:count]
 
     def send(self, data):
         raise BlockingIOError
@@ -261,11 +268,17 @@ class Hushed:
         return 0
 
 
+def read_on(tls):
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            tls.recv(8192)
+
+
 def test_what_a_client_is_told_that_takes_nothing_is_bounded(tmp_path):
     tls = TlsFiles(write_certificate(tmp_path)).wrapped(Endless())
     tls._tls = Chatty(tls._goes)
-    with pytest.raises(ConnectionAbortedError):
-        tls.recv(8192)
+    with pytest.raises(ConnectionAbortedError, match="takes nothing"):
+        read_on(tls)
 
 
 def test_others_have_their_turn_and_what_has_come_is_not_forgotten(tmp_path):
@@ -276,3 +289,32 @@ def test_others_have_their_turn_and_what_has_come_is_not_forgotten(tmp_path):
         tls.recv(8192)
     assert client.reads == READS
     assert tls.has_unread()
+
+
+KEY_UPDATE = b"\x17\x03\x03\x00\x16" + bytes(22)
+
+
+def test_of_one_that_asks_for_new_keys_without_end_little_is_looked_at(tmp_path):
+    client = Endless(KEY_UPDATE * 1_000)
+    tls = TlsFiles(write_certificate(tmp_path)).wrapped(client)
+    tls._tls = Hushed()
+    with pytest.raises(ConnectionAbortedError, match="little can be read"):
+        read_on(tls)
+    assert client.byte_count <= 4 * 1024, "others wait while it is looked at"
+
+
+@given(sizes=st.lists(st.integers(0, 70), max_size=30), piece_bytes=st.integers(1, 90))
+def test_records_are_counted_however_they_come(sizes, piece_bytes):
+    data = b"".join(b"\x17\x03\x03" + size.to_bytes(2, "big") + b"\xff" * size for size in sizes)
+    records = Records()
+    counts = [records.begun_in(data[at : at + piece_bytes]) for at in range(0, len(data), piece_bytes)]
+    assert sum(counts) == len(sizes)
+
+
+def test_a_request_that_comes_in_records_of_one_byte_is_read(served):
+    with served.client() as client:
+        for _ in range(2):
+            for byte in request("/" + "x" * 500):
+                client.sendall(bytes((byte,)))
+        client.sendall(request("/last", close=True))
+        assert read(client).count(b"200 OK") == 3
