@@ -25,6 +25,9 @@ A fixed depth of 256 KiB held a fast link (loopback, three agents) to 165 MB/s a
 carried 410 MB/s at 4.4. A slow link keeps its short queue this way. On a long link a queue is what makes its
 TCP connection open its own window: with 20 ms alone, three agents over two links of 1 Gbit/s and 40 ms each
 carried 9 to 10 MB/s.
+
+A lower pace takes the depth down by half of the way only, for it may be the link's own TCP that had a rest;
+and not at all if everything had been sent meanwhile.
 """
 
 LONG_LINK_RATE: Final = 12_500_000
@@ -78,6 +81,10 @@ class LinkOutput:
         self._unsent_in_kernel = LEAST_NOT_SENT_BYTES
         self._was_blocked = False
         """Whether the socket had no room since the pace was measured, which then is the link's own."""
+        self._ran_dry = False
+        """Whether everything had been sent at some time since: the link took all that it was given."""
+        self._depth = 0
+        """Bytes that the link has shown to take while data may wait without a mark."""
         self._writer: FrameWriter | None = None
         self._unsent: deque[bytes | memoryview] = deque()
         self.unsent_bytes = 0
@@ -164,6 +171,7 @@ class LinkOutput:
             if not unsent:
                 if self.is_blocked:
                     self._wait_for_room(False)
+                self._ran_dry = True
                 return True
             try:
                 sent = self._socket.send(unsent)
@@ -181,6 +189,7 @@ class LinkOutput:
                 unsent.clear()
                 self.unsent_bytes = 0
                 if not (queue.frames or self.is_blocked):
+                    self._ran_dry = True
                     return True
             else:
                 drop_sent(unsent, sent)
@@ -199,9 +208,12 @@ class LinkOutput:
         round_trip_s = 0.0 if self._round_trip_s == inf else self._round_trip_s
         delay_s = max(MARK_DELAY_S, MARK_ROUND_TRIPS * round_trip_s)
         pace = self._measured_bytes / (now - self._measured_since)
-        depth = int(pace * delay_s)
+        depth = min(int(pace * delay_s), MAX_MARK_BYTES)
+        if depth < self._depth:
+            depth = self._depth if self._ran_dry else (depth + self._depth) // 2
+        self._depth, self._ran_dry = depth, False
         least = self._least_mark_bytes + int(LONG_LINK_RATE * round_trip_s)
-        self.queue.data.mark_bytes = min(max(depth, least), MAX_MARK_BYTES)
+        self.queue.data.mark_bytes = max(depth, min(least, MAX_MARK_BYTES))
         batch_bytes = max(int(pace * MARK_DELAY_S), LEAST_BATCH_BYTES)
         # A link that always had room took what it was given: it may carry more than that, but no less.
         if self._was_blocked or batch_bytes > self._batch_bytes:

@@ -66,6 +66,32 @@ def test_the_depth_of_marks_follows_pace_and_round_trip(bytes_per_s, round_trips
     assert output.queue.data.mark_bytes == pytest.approx(depth, rel=0.1)
 
 
+def test_a_link_that_was_given_little_is_marked_by_what_it_has_shown():
+    output = output_at(20e6, 0.04)
+    shown = output.queue.data.mark_bytes
+    for number in range(20):
+        push(output, 8192)
+        assert output.flush(200.0 + number)
+    assert output.queue.data.mark_bytes == shown > 2 * LEAST
+
+
+def test_of_a_link_that_is_full_marks_come_sooner_within_some_periods():
+    output, socket = narrow_output(50e6)
+    depths = []
+    for number in range(30):
+        if number == 20:
+            socket.bytes_per_s = 1e6
+        socket.room = int(2 * MEASURE_S * socket.bytes_per_s)
+        while output.queue.byte_count < 2 * socket.room:
+            push(output, len(BODY))
+        assert not output.flush(100.0 + 2 * MEASURE_S * number)
+        depths.append(output.queue.data.mark_bytes)
+    before, *after = depths[20:]  # what is taken counts as the next begins
+    assert before == pytest.approx(50e6 * MARK_DELAY_S, rel=0.1)
+    assert after[0] == pytest.approx((before + 1e6 * MARK_DELAY_S) / 2, rel=0.1)
+    assert after[4] == LEAST
+
+
 class NarrowSocket:
     """Takes so many bytes a second, and says when it has no room."""
 
