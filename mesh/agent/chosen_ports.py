@@ -1,7 +1,7 @@
 """Ports of a changing configuration: which the system chooses for port 0, and which change hands."""
 
 from mesh.addresses import TcpAddress
-from mesh.agent.dashboard.server import listen
+from mesh.agent.dashboard.listening import listen
 from mesh.agent.outcome import RefusedError
 from mesh.config.difference import Difference
 from mesh.config.schema import AcceptSection, HttpSection, ListenerSection

@@ -1,13 +1,12 @@
 """The agent's HTTP side: its port, and the server behind it, which may move while the agent runs."""
 
-import errno
-import socket
 from collections.abc import Iterable
 from typing import Final
 from wsgiref.types import WSGIApplication
 
 from actors.meters import Meters
 from mesh.agent.control.admission import ByHttpAddress, Throttle
+from mesh.agent.control.api import ApiApp, Front
 from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.calling import Calling
 from mesh.agent.control.reading_guard import ReadingGuard
@@ -16,9 +15,9 @@ from mesh.agent.control.route import Route
 from mesh.agent.control.tokens import Tokens
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.guard import Marks
-from mesh.agent.dashboard.server import HttpServer, listen
+from mesh.agent.dashboard.listening import HttpPort, listening_at, tls_of
+from mesh.agent.dashboard.server import HttpServer
 from mesh.agent.dashboard.status import StatusSource
-from mesh.agent.dashboard.tls import TlsFiles
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
 from mesh.agent.software import VERSION
@@ -33,20 +32,14 @@ _log: Final = logger("agent")
 class HttpSide:
     """Shows ``status`` to those who come to ``http.address``; :meth:`close` ends it.
 
-    Taking the port is a step of its own: before the actors start it is seen whether the agent can stay.
-
     Args:
         section: ``http``; ``None`` shows nothing to anybody.
-        written: what is said in the place of values that came from the environment.
-
-    Raises:
-        AgentFileError: the port cannot be used; the text is one line for people.
+        port: of :func:`~mesh.agent.dashboard.listening.take_port`; its own from now on.
     """
 
-    def __init__(self, section: HttpSection | None, written: Written = NOTHING_WRITTEN) -> None:
+    def __init__(self, section: HttpSection | None, port: HttpPort) -> None:
         self._section = section
-        self._tls = _tls_of(section)
-        self._listening = _listening_at(section, written)
+        self._listening, self._tls = port
         self._app: DashboardApp | None = None
         self._tokens = Tokens()
         self._meters = Meters()
@@ -72,9 +65,6 @@ class HttpSide:
 
         What bearers of tokens change goes into ``audit``.
         """
-        # By now the actors serve; they do not wait for all that the API is made of.
-        from mesh.agent.control.api import ApiApp, Front  # noqa: PLC0415
-
         bearers = Bearers(self._tokens, audit, self._meters)
         middleware = Marks(), app.guard, Throttle(), ByHttpAddress(bearers, audit)
         self._front = ReadingGuard(Front(ApiApp(routes, middleware, calling), app), bearers)
@@ -117,19 +107,19 @@ class HttpSide:
             self._app.close()
 
     def _move(self, section: HttpSection | None, written: Written, app: WSGIApplication) -> None:
-        before, tls = self._section, _tls_of(section)
+        before, tls = self._section, tls_of(section)
         try:
-            listening = _listening_at(section, written)
+            listening = listening_at(section, written)
         except AgentFileError:
             if section is None or before is None or section.address.port != before.address.port:
                 raise
             # The old address may be part of the new one (127.0.0.1 of 0.0.0.0), or the other way round.
             self._stop()
             try:
-                listening = _listening_at(section, written)
+                listening = listening_at(section, written)
             except AgentFileError:
                 self._section = None  # until it is had again
-                self._listening = _listening_at(before, written)
+                self._listening = listening_at(before, written)
                 self._section = before
                 self._start(app)
                 raise
@@ -164,19 +154,3 @@ class HttpSide:
 def _place(section: HttpSection | None) -> object:
     """Where and how clients come; a server is for one of these."""
     return None if section is None else (section.address, section.tls)
-
-
-def _tls_of(section: HttpSection | None) -> TlsFiles | None:
-    return None if section is None or section.tls is None else TlsFiles(section.tls)
-
-
-def _listening_at(section: HttpSection | None, written: Written) -> tuple[socket.socket, ...]:
-    if section is None:
-        return ()
-    try:
-        return listen(section.address)
-    except OSError as error:
-        hint = "; does another agent run on this machine?" if error.errno == errno.EADDRINUSE else ""
-        address = str(section.address)
-        why = (error.strerror or str(error)).replace(address, written.get("http.address", address))
-        raise AgentFileError(f"http.address: {why}{hint}") from None

@@ -12,10 +12,11 @@ import time
 from typing import Final
 
 from mesh.agent.credentials import CertificateEarlyError, open_credentials
+from mesh.agent.dashboard.listening import take_port
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
 from mesh.agent.dump import dump
 from mesh.agent.events import Events
-from mesh.agent.http import HttpSide
+from mesh.agent.importing import importing
 from mesh.agent.logs import logger
 from mesh.agent.terminal import Terminal
 from mesh.config.loading import NOTHING_WRITTEN, Written
@@ -81,7 +82,12 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
                     log.info("the certificate is valid now: starting")
                 return credentials
             if told_at is None:
-                http = stack.enter_context(contextlib.closing(HttpSide(config.http, written)))
+                with importing():
+                    from mesh.agent.http import HttpSide  # noqa: PLC0415 -- an agent that starts loads it later
+
+                http = stack.enter_context(
+                    contextlib.closing(HttpSide(config.http, take_port(config.http, written)))
+                )
                 http.serve(http.dashboard(status), ())
             if told_at is None or time.monotonic() - told_at >= REMIND_S:
                 told_at = time.monotonic()

@@ -12,6 +12,7 @@ from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.reading_guard import ReadingGuard
 from mesh.agent.control.route import Call, Method, Nothing, Route
 from mesh.agent.control.tokens import FAILURES_BURST, Tokens, new_token, token_hash
+from mesh.agent.dashboard.listening import take_port
 from mesh.agent.dashboard.stamps import KEPT_WHILE
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.http import HttpSide
@@ -66,7 +67,7 @@ def side(noted):
     with contextlib.closing(Ports()) as ports:
         port = ports.reserve("0.0.0.0")
         section = HttpSection(address=TcpAddress("0.0.0.0", port), tokens=HELD)
-        side = HttpSide(section)
+        side = HttpSide(section, take_port(section))
     with contextlib.closing(side):
         side.meters = Meters()
         side.serve(side.dashboard(Unready(), side.meters), ROUTES, audit=noted)

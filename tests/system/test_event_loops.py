@@ -2,7 +2,8 @@
 
 import pytest
 
-from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS, EXIT_OK
+from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
+from mesh.agent.started import EXIT_OK
 from scripts.lab.processes import ROOT, Process, python
 from scripts.lab.waiting import wait_until
 

@@ -1,6 +1,5 @@
 """Serves a WSGI application with Waitress on threads of its own."""
 
-import errno
 import logging
 import socket
 import threading
@@ -16,9 +15,7 @@ from waitress.server import (  # type: ignore[import-untyped]
     create_server,
 )
 
-from actors.runtime.real.binding import NO_SUCH_FAMILY, bound_at
-from actors.runtime.real.native_address import native_address
-from mesh.addresses import Place, TcpAddress, listening_places
+from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.channels import (
     MAX_CONNECTIONS,
     ClientChannel,
@@ -58,7 +55,8 @@ class HttpServer:
 
     Args:
         app: the WSGI callable.
-        listening: of :func:`listen`; the server's from now on. Clients wait in them until the start.
+        listening: of :func:`~mesh.agent.dashboard.listening.listen`; the server's from now on. Clients wait
+            in them until the start.
         max_body_bytes: of a request.
         secured: makes of a client's socket one that encrypts, or nothing else.
     """
@@ -164,58 +162,3 @@ def _bound_address(listening: Sequence[socket.socket]) -> TcpAddress | None:
     if len(listening) > 1:
         host = "localhost"  # nothing else has several sockets
     return TcpAddress(host, port)
-
-
-def listen(address: TcpAddress) -> tuple[socket.socket, ...]:
-    """Listening sockets: only listening shows whether the port is free (SO_REUSEADDR lets two bind it).
-
-    Args:
-        address: where; the rule of :mod:`mesh.addresses` says which sockets that makes. Port 0 lets the
-            kernel choose, the same for all.
-
-    Raises:
-        OSError: the address cannot be bound; the text says which and why, the ``errno`` is the kernel's.
-    """
-    try:
-        places = listening_places(address)
-    except ValueError as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {address}: {error}") from error
-    try:
-        if not address.host:
-            return (_listening_everywhere(address.port, places),)
-        return _listening_at(places, address.port)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
-
-
-def _listening_everywhere(port: int, places: Sequence[Place]) -> socket.socket:
-    ipv4, ipv6 = places
-    if socket.has_dualstack_ipv6():
-        try:
-            return _bound(ipv6, port, ipv6_only=False)
-        except OSError as error:
-            if error.errno not in NO_SUCH_FAMILY:
-                raise
-    return _bound(ipv4, port)
-
-
-def _listening_at(places: Sequence[Place], port: int) -> tuple[socket.socket, ...]:
-    bound, missing = bound_at(places, port, _bound)
-    for place, error in missing.items():
-        _log.info("this machine has no %s (%s): http.address is there without it", place.host, error.strerror)
-    return tuple(bound)
-
-
-def _bound(place: Place, port: int, *, ipv6_only: bool = True) -> socket.socket:
-    family, where = native_address(TcpAddress(place.host, port))
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(ipv6_only))
-        bound.bind(where)
-        bound.listen()
-    except BaseException:
-        bound.close()
-        raise
-    return bound

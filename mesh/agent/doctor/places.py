@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.addresses import SocketAddress, TcpAddress, UnixAddress
-from mesh.agent.dashboard.server import listen
+from mesh.agent.dashboard.listening import listen
 from mesh.agent.descriptor_watch import REMEDY
 from mesh.agent.doctor.check import About, Check, Level
 from mesh.config.schema import AcceptSection, Config, ListenerSection, PeerSection, SocksSection

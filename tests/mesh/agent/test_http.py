@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from mesh.addresses import TcpAddress
+from mesh.agent.dashboard.listening import take_port
 from mesh.agent.dashboard.status import StatusUnavailable
 from mesh.agent.files import AgentFileError
 from mesh.agent.http import HttpSide
@@ -43,7 +44,7 @@ def status(port, host="localhost"):
 @pytest.fixture
 def side():
     port = free_port()
-    with contextlib.closing(HttpSide(section(port))) as side:
+    with contextlib.closing(HttpSide(section(port), take_port(section(port)))) as side:
         side.serve(side.dashboard(Nothing()), ())
         yield side, port
 
@@ -84,7 +85,7 @@ def test_a_port_that_is_taken_is_told_as_the_file_has_it(written, said):
     with socket.create_server(("127.0.0.1", 0)) as taker:
         port = taker.getsockname()[1]
         with pytest.raises(AgentFileError) as caught:
-            HttpSide(section(port), written)
+            take_port(section(port), written)
     assert str(caught.value).startswith(f"http.address: cannot listen on {said}")
     assert str(caught.value).endswith("does another agent run on this machine?")
     assert (str(port) in str(caught.value)) is (not written)

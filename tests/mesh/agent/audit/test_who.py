@@ -14,6 +14,7 @@ from mesh.agent.control.api import ApiApp, ControlApp
 from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.control.mesh_door import MeshDoor
@@ -68,7 +69,7 @@ def request(way, who, what, code, **more):
 
 def test_at_the_control_socket_it_is_the_user_by_the_kernels_word(noted, behind, tmp_path):
     user = f"uid {os.geteuid()}"
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(behind, None))
         done = AgentClient(tmp_path / NAME).post(RELOAD, Outcome)
     assert done.added == ("control socket", user)

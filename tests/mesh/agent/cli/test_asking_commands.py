@@ -13,6 +13,7 @@ from mesh.agent.cli import main
 from mesh.agent.cli.status_command import MAX_ROWS
 from mesh.agent.cli.tables import table
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.dashboard.states import ServiceState
@@ -34,7 +35,7 @@ def agent(tmp_path, monkeypatch):
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     asked = Asked()
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(asked.behind(), None))
         yield asked
 
@@ -215,7 +216,7 @@ def test_an_answer_of_another_version_is_one_line(tmp_path):
         start_response("200 OK", [("Content-Type", "application/json")])
         return [b'{"agent": {}}']
 
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(another)
         for command in ("status", "services", "agents", "peers"):
             result = run(command, "--socket", tmp_path / NAME)

@@ -14,6 +14,7 @@ from mesh.agent.cli import main, service_commands
 from mesh.agent.cli.asking import Agent
 from mesh.agent.control.api import ControlApp, MeshApp
 from mesh.agent.control.client import NotRunning, Refused
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.in_process import answer_of
 from mesh.agent.control.problem import ProblemDocument, ProblemError
@@ -51,7 +52,7 @@ def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     behind = Asked().behind()
     found = Elsewhere(behind)
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(replace(behind, calling=found), None))
         yield found
 

@@ -20,6 +20,7 @@ from mesh.agent.control.admission import ByHttpAddress
 from mesh.agent.control.api import ApiApp, ControlApp, all_routes
 from mesh.agent.control.audit_routes import AuditEntries
 from mesh.agent.control.bearers import Bearers
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.requests import AUDIT, AUDIT_CHECKS
 from mesh.agent.control.socket_file import NAME
@@ -101,7 +102,7 @@ def far(directory, tmp_path):
             answer = there.simulate_get(path, query_string=query)
             return Answered(answer.status_code, answer.headers["content-type"], body=answer.content)
 
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(dataclasses.replace(Asked().behind(), calling=Calling()), None))
         yield lambda *arguments: run(*arguments, "--at", "hq", "--socket", tmp_path / NAME)
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from mesh.agent.cli import completing, main
 from mesh.agent.cli.completion_command import SHELLS, VARIABLE
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.layers import Layers
@@ -27,7 +28,7 @@ def agent(tmp_path, monkeypatch):
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     asked = Asked()
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(asked.behind(), None))
         yield asked
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from mesh.agent.cli import main
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.diagnosis.documents import Diagnosis, Found, Verdict
 from mesh.agent.diagnosis.planning import ForbiddenError, UnknownError
@@ -66,7 +67,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     fake = Fake()
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(Behind(None, None, None, diagnosing=fake), None))
         yield fake
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from mesh.agent.cli import main
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.findings import Finding, FindingKind
@@ -113,7 +114,7 @@ def test_saved_services_that_cannot_be_read_are_a_problem(folder):
 
 def test_an_agent_that_runs_is_asked_and_what_it_says_is_escaped(folder):
     asked = Asked()
-    with contextlib.closing(ControlDoor(folder)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(folder))) as door:
         door.serve(ControlApp(asked.behind(), None))
         result = run("--json")
         assert json.loads(result.stdout)["running"]
@@ -155,7 +156,7 @@ def test_the_variable_names_the_agent_as_it_does_for_every_command(folder, monke
 
 def test_an_agent_whose_file_has_been_spoilt_is_asked_all_the_same(folder):
     (folder / "config.yaml").write_text("agnet: {}\n")
-    with contextlib.closing(ControlDoor(folder)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(folder))) as door:
         door.serve(ControlApp(Asked().behind(), None))
         result = run("--json")
         assert json.loads(result.stdout)["running"]

@@ -10,6 +10,7 @@ from mesh.agent.cli import connection_command, following, main
 from mesh.agent.cli.connection_command import byte_count, duration, rate_of
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.behind import Behind
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.connection.endings import End
 from mesh.connection.open_connections import OpenConnections
@@ -28,7 +29,7 @@ def agent(request, tmp_path, monkeypatch):
     if not getattr(request, "param", True):
         yield behind
         return
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(behind, lambda environ, start: []))
         yield behind
 
@@ -87,7 +88,7 @@ def restarts(agent, tmp_path, monkeypatch):
 
         def restart():
             doors.close()
-            door = doors.enter_context(contextlib.closing(ControlDoor(tmp_path)))
+            door = doors.enter_context(contextlib.closing(ControlDoor(ControlSocket(tmp_path))))
             behind = Behind(None, None, None, Journal(), OpenConnections())
             happen(behind, "started")
             door.serve(ControlApp(behind, lambda environ, start: []))

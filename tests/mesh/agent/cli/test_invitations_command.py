@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.enrolment.invitations import Invitation
 from mesh.agent.enrolment.inviting import Shown, Standing
@@ -51,7 +52,7 @@ def inviting(tmp_path, monkeypatch):
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     inviting = Inviting()
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(replace(Asked().behind(), inviting=inviting), None))
         yield inviting
 

@@ -8,6 +8,7 @@ import pytest
 
 from mesh.agent.control import revocation_routes
 from mesh.agent.control.api import ControlApp
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.files import KeyUse, write_key
@@ -43,7 +44,7 @@ def issuer(tmp_path, monkeypatch):
     monkeypatch.delenv("MESH_SOCKET", raising=False)
     (tmp_path / "config.yaml").write_text("agent: {data_dir: .}\n")
     issuer = Issuer()
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(replace(Asked().behind(), revoke=issuer.change), None))
         yield issuer
 
@@ -100,7 +101,7 @@ def test_a_list_of_a_time_to_come_uses_up_no_numbers_of_an_authority(tmp_path):
     ahead = read_revocations(sign_list(AUTHORITY, MAX_NUMBER - 1, []), TrustStore([AUTHORITY.public_key]))
     asked.snapshot = msgspec.structs.replace(asked.snapshot, revocations=Revocations([ahead]))
     command = ("revoke", display_id(HQ.agent_id), "--authority", key)
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(asked.behind(), None))
         refused = run(*command, "--socket", tmp_path / NAME)
     assert (refused.exit_code, "is of 9999-12-31" in refused.stderr) == (2, True)

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from mesh.agent.cli import main
 from mesh.agent.control.api import ControlApp
 from mesh.agent.control.authority_rows import AuthorityRow
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.socket_file import NAME
 from mesh.agent.doctor.check import Level
@@ -56,7 +57,7 @@ def asked(tmp_path):
             raise NotGrantedError("no issuer called gone is in reach")
         return far.certificate
 
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(ControlApp(replace(behind, renew=renew), None))
         asked.socket = tmp_path / NAME
         yield asked

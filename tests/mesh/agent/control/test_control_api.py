@@ -16,6 +16,7 @@ from mesh.agent.control.api import ApiApp, ControlApp
 from mesh.agent.control.bearers import Bearers
 from mesh.agent.control.behind import Behind
 from mesh.agent.control.client import AgentClient, NotRunning, NotUnderstood, Refused
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import ControlDoor
 from mesh.agent.control.jobs import MainThread
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, PLANS, RELOAD, PlanRequest
@@ -266,7 +267,7 @@ def test_everything_else_is_read_as_at_the_http_address(app):
 
 @pytest.fixture
 def client(tmp_path, steered):
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(app_of(steered))
         yield AgentClient(tmp_path / NAME, 10.0)
 
@@ -283,7 +284,7 @@ def test_a_client_gets_answers_and_refusals(client, steered):
 
 
 def test_nothing_is_left_of_a_door_that_is_closed(tmp_path, steered):
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(app_of(steered))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotRunning, match=r"no agent answers at .*control\.sock: no such file"):
@@ -297,21 +298,21 @@ def test_an_answer_of_another_version_is_no_crash(client):
 
 
 def test_where_no_socket_can_be_made_the_agent_runs_without_a_door(tmp_path, steered, caplog):
-    with contextlib.closing(ControlDoor(tmp_path / "missing")) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path / "missing"))) as door:
         door.serve(app_of(steered))
     assert "no command can ask or change this agent, but SIGHUP can: " in caplog.text
 
 
 def test_a_door_that_closes_leaves_the_socket_of_another_agent_alone(tmp_path):
-    first = ControlDoor(tmp_path)
+    first = ControlDoor(ControlSocket(tmp_path))
     (tmp_path / NAME).unlink()
-    with contextlib.closing(ControlDoor(tmp_path)):
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))):
         first.close()
         assert (tmp_path / NAME).is_socket()
 
 
 def test_an_agent_without_a_data_directory_has_no_door(steered):
-    with contextlib.closing(ControlDoor(None)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(None))) as door:
         door.serve(app_of(steered))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from mesh.agent.control import door as door_module
 from mesh.agent.control.client import AgentClient, NotRunning
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.control.door import LOOK_S, ControlDoor
 from mesh.agent.control.socket_file import NAME, listen_at
 
@@ -20,7 +21,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def door(tmp_path, clock):
-    with contextlib.closing(ControlDoor(tmp_path)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(tmp_path))) as door:
         door.serve(answer)
         yield door
 
@@ -68,7 +69,7 @@ def test_another_agents_socket_in_its_place_stays_and_is_told_of_once(tmp_path, 
 def test_a_directory_that_is_gone_is_told_of_once(tmp_path, clock, caplog):
     folder = tmp_path / "data"
     folder.mkdir()
-    with contextlib.closing(ControlDoor(folder)) as door:
+    with contextlib.closing(ControlDoor(ControlSocket(folder))) as door:
         door.serve(answer)
         (folder / NAME).unlink()
         folder.rmdir()
@@ -78,7 +79,7 @@ def test_a_directory_that_is_gone_is_told_of_once(tmp_path, clock, caplog):
 
 def test_where_there_never_was_one_nothing_is_looked_at(tmp_path, clock):
     for folder in (None, tmp_path / "missing"):
-        with contextlib.closing(ControlDoor(folder)) as door:
+        with contextlib.closing(ControlDoor(ControlSocket(folder))) as door:
             door.serve(answer)
             look(door, clock)
             assert door.wait_s() == float("inf")

@@ -18,8 +18,9 @@ import pytest
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
 from mesh.agent.dashboard.channels import BURST, MAX_CONNECTIONS, REQUESTS_PER_S
+from mesh.agent.dashboard.listening import listen
 from mesh.agent.dashboard.refusals import PROBLEM_TYPE
-from mesh.agent.dashboard.server import HttpServer, listen
+from mesh.agent.dashboard.server import HttpServer
 
 MakeApp = Callable[..., DashboardApp]
 Serve = Callable[..., TcpAddress]

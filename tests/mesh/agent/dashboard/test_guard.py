@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mesh.addresses import TcpAddress
-from mesh.agent.dashboard.server import HttpServer, listen
+from mesh.agent.dashboard.listening import listen
+from mesh.agent.dashboard.server import HttpServer
 from tests.mesh.agent.dashboard.clients import MakeApp, client_of
 
 ODD = [

@@ -17,7 +17,8 @@ from mesh.agent.dashboard.kept_answers import (
     KeptAnswer,
     KeptAnswers,
 )
-from mesh.agent.dashboard.server import HttpServer, listen
+from mesh.agent.dashboard.listening import listen
+from mesh.agent.dashboard.server import HttpServer
 from mesh.agent.dashboard.stamps import KEPT_WHILE, Stamp, stamped
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
