@@ -39,6 +39,7 @@ from mesh.agent.started import EXIT_OK, STOP_TIMEOUT_S, Started
 from mesh.agent.waiting import StoppedWaiting, wait_for_credentials
 from mesh.auditing import AuditKind
 from mesh.config.loading import Loaded
+from mesh.config.schema import Config
 from mesh.connection.reserved import Caller
 from mesh.connection.stream import StreamBudget
 from mesh.journal import EventKind
@@ -53,6 +54,14 @@ log: Final = logger("agent")
 GC_THRESHOLDS: Final = (10_000, 20, 50)
 """Almost nothing here is part of a cycle. With Python's 700 objects a collection, looking for cycles took 3 %
 of an agent's time under many new connections."""
+
+JOIN_TIMEOUT_S: Final = 0.2
+"""For the first link, where there are peers to dial; those that are far away or do not run get no longer."""
+
+LOOK_S: Final = 0.005
+
+SETTLE_S: Final = 0.03
+"""For the actors to take their addresses, or to hear over that link who offers what."""
 
 EVENT_LOOP_VARIABLE: Final = "MESH_EVENT_LOOP"
 """Of the environment: ``uvloop`` or ``asyncio``. Without it uvloop runs the agent where it is installed."""
@@ -143,6 +152,7 @@ def _run(
             relay_budget=relay_budget,
             on_left=lambda: events.put(None),
         )
+        _let_serve(config, meters)
         # Not above: the actors serve, and do not wait for what others ask them by.
         with importing():
             from mesh.agent.attending import attend  # noqa: PLC0415
@@ -170,6 +180,17 @@ def _run(
                 revoked=revoked,
             )
         )
+
+
+def _let_serve(config: Config, meters: Meters) -> None:
+    """Leave the interpreter to the actors until they are at their places, and in the mesh.
+
+    Each of their turns would wait for a module that is being loaded beside them.
+    """
+    deadline = time.monotonic() + JOIN_TIMEOUT_S
+    while config.peers and not meters.peers.by_peer() and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    time.sleep(SETTLE_S)
 
 
 def _event_loop() -> str:
