@@ -157,6 +157,7 @@ class CandidateDesk:
         before = self._candidates.offers
         offers = self._believed(self._offers, before)
         self._candidates.update(offers, self._owner.now())
+        self._show_set_aside()  # one that has gone meanwhile may be back as if it had never failed
         if self._standby is not None and all(offer.party != self._standby.party for offer in offers):
             self.discard_standby("its candidate offers the key no more")
         if before and offers and not _is_as_near(before[0], offers):
@@ -183,7 +184,7 @@ class CandidateDesk:
             case messages.CandidateServed(exit_id=exit_id):
                 self._meter.served()
                 if self._candidates.served(exit_id):
-                    self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
+                    self._show_set_aside()
                     self._reports.serves_again(self._named(exit_id))
             case messages.CandidateFailed(exit_id=exit_id, code=code):
                 self._candidate_failed(exit_id, code)
@@ -201,10 +202,13 @@ class CandidateDesk:
     def _candidate_failed(self, exit_id: AgentId, code: str) -> None:
         aside_s = self._candidates.failed(exit_id, code, self._owner.now(), self._draw())
         if aside_s is not None:
-            self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
+            self._show_set_aside()
             self._meters.candidates_set_aside += 1
             why = f"no answer, {self._way(exit_id)}" if code == IngressVerdict.SILENT else escaped(code)
             self._reports.sets_aside(self._named(exit_id), why)
+
+    def _show_set_aside(self) -> None:
+        self._meter.set_aside(islice(self._candidates.set_aside(), MAX_ASIDE_SHOWN))
 
     # -- handing over ----------------------------------------------------------------------------------------
 

@@ -141,6 +141,15 @@ def test_its_meter_shows_who_is_set_aside_until_it_serves_again(house):
     assert (agent_id, code, since_s) == (NEAR.id, "unavailable", pytest.approx(failed_at))
 
 
+def test_its_meter_shows_nobody_as_set_aside_who_offers_the_key_no_more_or_anew(house):
+    house.tell(messages.CandidateFailed(NEAR.id, "silent"))
+    house.world.run(MAX_SET_ASIDE_S)
+    house.tell(RoutesChanged(routes_of(OWN, record_of(FAR, "my-api"))))
+    assert house.meters.listeners["the listener"].aside == ()
+    house.tell(RoutesChanged(routes_of(OWN, record_of(NEAR, "my-api"), record_of(FAR, "my-api"))))
+    assert house.meters.listeners["the listener"].aside == ()
+
+
 def test_of_many_exits_that_fail_some_are_shown(house):
     numbers = range(10, 11 + MAX_ASIDE_SHOWN)
     crowd = [record_of(Identity(bytes((number,)) * 32), "my-api") for number in numbers]
