@@ -43,11 +43,10 @@ def why_interpreted() -> str:
     """Why nothing can be compiled here; empty if it can."""
     if sys.version_info[:2] != TESTED_ON:
         return f"compiled agents are tested on Python {'.'.join(map(str, TESTED_ON))} only"
-    return (
-        ""
-        if c_compiler.has_compiler()
-        else "there is no C compiler here, or no Python.h (Debian: gcc, python3-dev)"
-    )
+    if c_compiler.has_compiler():
+        return ""
+    named = f", or CC={os.environ['CC']} is none" if os.environ.get("CC") else ""
+    return f"there is no C compiler here, or no Python.h (Debian: gcc, python3-dev){named}"
 
 
 def _choose(why_not: str) -> None:

@@ -16,6 +16,7 @@ def backend(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     found = importlib.import_module("build_backend")
     monkeypatch.delenv(found.VARIABLE, raising=False)
+    monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(found, "TESTED_ON", sys.version_info[:2])
     monkeypatch.setattr(found.c_compiler, "has_compiler", lambda: True)
     monkeypatch.setattr(build_meta, "build_wheel", lambda *_: os.environ[found.VARIABLE])
@@ -41,6 +42,13 @@ def test_without_a_compiler_the_core_stays_interpreted_and_one_line_says_so(back
     assert backend.build_wheel("there") == "0"
     why = "there is no C compiler here, or no Python.h (Debian: gcc, python3-dev)"
     assert capsys.readouterr().err == f"the core stays interpreted: {why}\n"
+
+
+def test_the_line_names_a_compiler_that_was_chosen_and_is_none(backend, monkeypatch, capsys):
+    monkeypatch.setattr(backend.c_compiler, "has_compiler", lambda: False)
+    monkeypatch.setenv("CC", "/bin/false")
+    assert backend.get_requires_for_build_wheel() == ["0"]
+    assert "CC=/bin/false" in capsys.readouterr().err
 
 
 def test_on_a_python_that_compiled_agents_are_not_tested_on_it_stays_interpreted(
