@@ -15,6 +15,9 @@ from scripts.lab.waiting import wait_until
 from tests.security.hostile import Credentials, Member
 
 CLIENTS = 120
+CROWD = 700
+"""Clients that come at once: it took six seconds to serve those before the one that asks."""
+ELSEWHERE = "127.0.0.9"
 TOKEN = new_token()
 SHOWN = f"Authorization: Bearer {TOKEN}\r\n"
 NEXT = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -187,6 +190,17 @@ def test_120_sockets_cost_health_ready_and_metrics_nothing(agent, manner):
                         client.sendall(b"a")
             for path in ("/health", "/ready", "/metrics"):
                 assert agent.get(path, timeout_s=2.0)[0] == 200
+
+
+def test_a_crowd_at_the_http_address_keeps_no_health_check_of_another_address_out(agent):
+    with contextlib.ExitStack() as stack:
+        for _ in range(CROWD):
+            client = stack.enter_context(socket.socket())
+            client.bind((ELSEWHERE, 0))
+            client.setblocking(False)
+            client.connect_ex((LOOPBACK, agent.http_port))
+        assert agent.get("/health", timeout_s=3.0)[0] == 200
+    assert f"some of {ELSEWHERE} are turned away" in agent.process.output
 
 
 def test_names_that_are_markup_reach_the_page_as_text_only(agent):

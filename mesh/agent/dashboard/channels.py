@@ -15,6 +15,7 @@ from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 from waitress.wasyncore import read  # type: ignore[import-untyped]
 
+from mesh.agent.dashboard.arrivals import Arrivals, Arrived
 from mesh.agent.dashboard.kept_answers import AnswerTask, KeptAnswer, KeptAnswers
 from mesh.agent.dashboard.refusals import RefusalTask
 from mesh.agent.dashboard.requests import LaterRequests, RequestParser
@@ -33,13 +34,12 @@ REQUEST_TIMEOUT_S: Final = 10.0
 UNREAD_TIMEOUT_S: Final = 20.0
 """A client that has taken nothing of an answer for so long is gone, or holds a thread on purpose."""
 
-ARRIVALS_PER_S: Final = 100.0
 REQUESTS_PER_S: Final = 100.0
-"""New connections, and further requests on old ones, of all clients together. Each costs some 0.4 ms of the
-time that the data path shares; who comes faster waits in the kernel, in turn."""
+"""Requests on connections that have had one, of all clients together. Each costs some 0.4 ms of the time that
+the data path shares; who asks faster waits in the kernel, in turn."""
 
 BURST: Final = 100.0
-"""At once, of either."""
+"""At once."""
 
 DRAINED_BYTES: Final = 64 * 1024
 """What has arrived unasked by the end of a connection, and is thrown away: left in the kernel, it would make
@@ -60,7 +60,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.arrivals = TokenBucket(ARRIVALS_PER_S, BURST)
+        self.arrivals = Arrivals()
         self.requests = TokenBucket(REQUESTS_PER_S, BURST)
 
     def wait_s(self, now: float) -> float:
@@ -69,7 +69,7 @@ class Pace:
 
     def heard(self, polled: Mapping[int, object], now: float) -> dict[int, object]:
         """What of ``polled`` is to be listened to now."""
-        arrivals, requests = self.arrivals.has(now), self.requests.has(now)
+        arrivals, requests = self.arrivals.are_heard(now), self.requests.has(now)
         if arrivals and requests:
             return dict(polled)
         return {
@@ -103,7 +103,6 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
         self._requests_begun = 0
         self._since = time.monotonic()
         super().__init__(server, sock, addr, adj, map=map)
-        self._pace.arrivals.spend(self._since)
         make_room(map, newcomer=self)
 
     def handle_read(self) -> None:
@@ -180,14 +179,28 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
         return self.is_timed() and now - self._since > REQUEST_TIMEOUT_S
 
 
-def admit(
-    server: object, client: object, address: object, settings: object, **more: dict[int, object]
-) -> None:
-    """Take a client's connection, and read what has come with it: else the loop would wake for that anew.
+def accept(server: BaseWSGIServer) -> Arrived | None:
+    """The next client of a listening socket, if there is any.
 
-    To be called by Waitress, in the place of the channel's class.
+    What has come with it is read as it is served: else the loop would wake for that anew.
     """
-    read(ClientChannel(server, client, address, settings, **more))
+    try:
+        accepted = server.accept()
+        if accepted is None:
+            return None
+        client, peer = accepted
+        server.set_socket_options(client)
+        address = user_of(client) if client.family == socket.AF_UNIX else str(peer[0])
+    except OSError:  # it has left again, or there is no descriptor left
+        return None
+
+    def serve() -> None:
+        try:
+            read(ClientChannel(server, client, server.fix_addr(peer), server.adj, map=server._map))
+        except OSError:  # it has left meanwhile
+            client.close()
+
+    return Arrived(address, client, serve)
 
 
 def close_overdue(polled: Mapping[int, object], now: float, unix_now: float) -> bool:

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
@@ -20,7 +21,7 @@ from mesh.agent.dashboard.channels import (
     MAX_CONNECTIONS,
     ClientChannel,
     Pace,
-    admit,
+    accept,
     close_overdue,
     make_room_at_limit,
 )
@@ -44,6 +45,9 @@ LOOK_S: Final = 1.0
 
 MIN_WAIT_S: Final = 0.002
 """The kernel waits for whole milliseconds."""
+
+SERVED_AT_ONCE: Final = 4
+"""Clients that are begun to be served in one turn of the loop: fewer than it makes room for."""
 
 STOP_TIMEOUT_S: Final = 2.0
 
@@ -102,7 +106,7 @@ class HttpServer:
         )
         servers = [part for part in self._sockets.values() if isinstance(part, BaseWSGIServer)]
         for server in servers:
-            server.channel_class = admit
+            server.handle_accept = partial(self._take_from, server)
             server.pace = self._pace
             server.kept = self._kept
             server.secured = self._secured
@@ -115,8 +119,10 @@ class HttpServer:
         """Waitress's own loop, with limits to time and pace; in the end it closes all sockets."""
         while not self._is_ending:
             now = time.monotonic()
-            is_time_running = close_overdue(self._sockets, now, time.time())
             make_room_at_limit(self._sockets)
+            room = min(MAX_CONNECTIONS - len(self._sockets), SERVED_AT_ONCE)
+            is_turn_of_others = room > 0 and self._pace.arrivals.serve(room, now)
+            is_time_running = close_overdue(self._sockets, now, time.time())
             timeout_s = LOOK_S if is_time_running else LOOP_TIMEOUT_S
             wait_s = self._pace.wait_s(now)
             if wait_s:
@@ -126,11 +132,16 @@ class HttpServer:
             for channel in unread:  # of these the kernel has nothing to tell
                 wasyncore.read(channel)
             # Not select(): it fails at descriptor 1024, which a busy agent passes.
-            wasyncore.poll2(0.0 if unread else timeout_s, heard)
+            wasyncore.poll2(0.0 if unread or is_turn_of_others else timeout_s, heard)
         # A thread that has just served may have woken the loop before the one that ends it wrote to the
         # trigger: closed under it, the descriptor would be none, or another file's.
         self._told_to_end.wait(STOP_TIMEOUT_S)
         wasyncore.close_all(self._sockets, ignore_all=True)
+        self._pace.arrivals.close()
+
+    def _take_from(self, server: BaseWSGIServer) -> None:
+        """Clients have come to one of the listening sockets. In the loop."""
+        self._pace.arrivals.take_from(partial(accept, server), time.monotonic())
 
     def _end(self) -> None:
         self._is_ending = True

@@ -7,7 +7,6 @@ from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 
 from mesh.agent.dashboard.channels import (
-    ARRIVALS_PER_S,
     BURST,
     MAX_CONNECTIONS,
     REQUEST_TIMEOUT_S,
@@ -136,7 +135,6 @@ def test_nobody_waits_who_comes_at_a_human_pace():
     polled = {1: listening(), 2: client(pace), 3: client(pace, _requests_begun=0)}
     for now in range(1000):
         assert pace.heard(polled, now / 10) == polled
-        pace.arrivals.spend(now / 10, 5.0)
         pace.requests.spend(now / 10, 5.0)
 
 
@@ -154,11 +152,3 @@ def test_whoever_asks_again_and_again_waits_and_a_newcomer_does_not():
     assert pace.heard(greedy | busy, 0.0) == busy
     assert pace.wait_s(0.0) == pytest.approx(51 / REQUESTS_PER_S)
     assert pace.heard(greedy | busy, 0.52) == greedy | busy
-
-
-def test_clients_that_come_anew_each_time_wait_in_the_kernel():
-    pace = Pace()
-    polled = {1: client(pace), 2: client(pace, _requests_begun=0)}
-    pace.arrivals.spend(0.0, BURST + 9)
-    assert pace.heard({**polled, 3: listening()}, 0.0) == polled
-    assert pace.wait_s(0.0) == pytest.approx(10 / ARRIVALS_PER_S)
