@@ -73,6 +73,7 @@ HOT_ACTORS = (
     "actors/links/output.py",
     "actors/links/peer_link.py",
     "actors/links/reports.py",
+    "actors/meters.py",
     "actors/peer_meters.py",
     "actors/runtime/actor.py",
     "actors/runtime/alarm.py",
@@ -87,6 +88,7 @@ HOT_ACTORS = (
     "actors/runtime/real/streams.py",
     "actors/runtime/real/turns.py",
     "actors/runtime/reference.py",
+    "actors/runtime/stop_flag.py",
 )
 """Actors that each frame or each connection passes through, and what they hold and run on."""
 

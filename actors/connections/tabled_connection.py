@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar, assert_never
 
-from actors.connections.due import RETURN_AFTER_S, Due
+from actors.connections.due import RETURN_AFTER_S, Due, earliest
 from actors.connections.told_connection import ToldConnection
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -28,7 +28,7 @@ class TabledConnection(ToldConnection[M], Generic[M]):
 
     def _arm(self) -> None:
         """Be woken at the earliest deadline, or before."""
-        deadline = min(self._deadlines)
+        deadline = earliest(self._deadlines)
         if self._stream is not None and (due := self._stream.deadline()) < deadline:
             deadline = due
         if deadline < self._alarm.at:

@@ -26,6 +26,7 @@ from actors.runtime.seam import Dispatcher, ListeningSocket, Ref, StreamSocket
 from mesh.alarms import THIS_AGENT, AlarmKind
 from mesh.escaping import escaped
 from mesh.link import effects
+from mesh.link.carried import Deliver, PassOn
 from mesh.link.established import EstablishedLink
 from mesh.link.frames import FrameType, link_frame
 from mesh.link.futile import Payer
@@ -89,7 +90,6 @@ class PeerLink(Actor[messages.Inbound]):
         self._forwarding = LinkForwarding(
             self.ref, meters, settings.config.routing.max_hops, self.now, settings.budgets
         )
-        self._pass_frames_on = self._forwarding.pass_on
         self._received = received
         """What the acceptor has read of the handshake."""
         self._is_reported = False
@@ -171,14 +171,13 @@ class PeerLink(Actor[messages.Inbound]):
 
     def _do(self, wanted: effects.LinkEffects) -> None:
         for effect in wanted:
-            match effect:
-                case effects.Deliver(frames=frames):
-                    arrived = connection_table_messages.FramesArrived(frames, self._link.peer.peer_id)
-                    self.tell(self._refs.connection_table, arrived)
-                case effects.PassOn(destination=destination, frames=passing):
-                    self._pass_frames_on(destination, passing)
-                case _:
-                    self._do_one(effect)
+            if isinstance(effect, PassOn):
+                self._forwarding.pass_on(effect.destination, effect.frames)
+            elif isinstance(effect, Deliver):
+                arrived = connection_table_messages.FramesArrived(effect.frames, self._link.peer.peer_id)
+                self.tell(self._refs.connection_table, arrived)
+            else:
+                self._do_one(effect)
 
     def _do_one(self, effect: effects.LinkAffair) -> None:
         match effect:

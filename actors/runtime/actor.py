@@ -16,9 +16,10 @@ from actors.runtime.class_checks import checks_for_itself
 from actors.runtime.fatal import raise_fatal
 from actors.runtime.mailbox import PYKKA_MESSAGES, Mailbox, TurnOver, Watch
 from actors.runtime.owned_timer import OwnedTimer
-from actors.runtime.reference import ActorRef, StopFlag
+from actors.runtime.reference import ActorRef
 from actors.runtime.registry import register, unregister
 from actors.runtime.seam import AnyRef, Dispatcher, ListeningSocket, Ref, StreamSocket, Timer
+from actors.runtime.stop_flag import StopFlag
 
 logger = logging.getLogger(__name__)
 

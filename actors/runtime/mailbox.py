@@ -12,6 +12,7 @@ from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actors.runtime.seam import Handover, Ref
+from actors.runtime.stop_flag import StopFlag
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Resident(Protocol):
         ...
 
     @property
-    def _flag(self) -> "Flag":
+    def _flag(self) -> StopFlag:
         """Whether the actor has stopped."""
         ...
 
@@ -65,12 +66,6 @@ class Resident(Protocol):
     def _end_life(self) -> None:
         """Tidy up, once the flag is raised."""
         ...
-
-
-class Flag(Protocol):
-    """Whether an actor has stopped."""
-
-    raised: bool
 
 
 class Watch(Generic[M]):
@@ -129,7 +124,7 @@ class Mailbox:
     in a place where objects of one class come by four times as fast as where those of many do."""
     _turn_over: Callable[[], None]
     _ends_turns: bool
-    _flag: Flag
+    _flag: StopFlag
 
     def __init__(self) -> None:
         self.queue: list[Any] = []

@@ -7,9 +7,9 @@ import msgspec
 
 from mesh.errors import OwnIdentityError, RemoteProtocolError, TrustError, UnexpectedPeerError
 from mesh.link.bodies import HAS_LEFT, Digest, WantedList, WantedPages, WirePage, WireRecord
+from mesh.link.carried import Deliver, PassOn
 from mesh.link.established import EstablishedLink
-from mesh.link.frames import Frame, FrameType
-from mesh.trust.identity import AgentId
+from mesh.link.frames import FrameType
 
 
 class SendHandshake(msgspec.Struct, frozen=True, gc=False):
@@ -51,19 +51,6 @@ class AskForAdmission(msgspec.Struct, frozen=True, gc=False):
 
 class ReadOn(msgspec.Struct, frozen=True, gc=False):
     """Read the socket again."""
-
-
-class Deliver(msgspec.Struct, frozen=True, gc=False):
-    """Frames of connections that end at this agent."""
-
-    frames: tuple[Frame, ...]
-
-
-class PassOn(msgspec.Struct, frozen=True, gc=False):
-    """Frames of connections that end elsewhere."""
-
-    destination: AgentId
-    frames: list[Frame]
 
 
 class RecordsCame(msgspec.Struct, frozen=True, gc=False):

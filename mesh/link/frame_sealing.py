@@ -22,6 +22,7 @@ from mesh.link.frames import (
     MAX_BODY_BYTES,
     MAX_CONTROL_BODY_BYTES,
     MAX_SKIPPED_BODY_BYTES,
+    NONCE_BYTES,
     OPENING_BODY_BYTES,
     SEALED_HEADER_BYTES,
     TAG_BYTES,
@@ -29,7 +30,6 @@ from mesh.link.frames import (
     BytesLike,
     Frame,
     FrameType,
-    nonce,
     type_name,
 )
 from mesh.trust.identity import AGENT_ID_BYTES, AgentId
@@ -139,11 +139,11 @@ class FrameWriter:
             raise LocalProtocolError(f"frame type {kind} is the link's own, yet is addressed to an agent")
         number, encrypt = self._sealed, self._encrypt
         if is_sealed:
-            body = encrypt(nonce(0, number + 1), body, None)
+            body = encrypt((number + 1).to_bytes(NONCE_BYTES, "big"), body, None)
             self._sealed = number + 2
         else:
             self._sealed = number + 1
-        sealed = encrypt(nonce(0, number), header, None)
+        sealed = encrypt(number.to_bytes(NONCE_BYTES, "big"), header, None)
         return (sealed + body,) if held_bytes <= _JOINED_BYTES else (sealed, body)
 
 
@@ -213,7 +213,7 @@ class FrameReader:
                         break
                     piece, position = data[position:after], after
                 if header is None:
-                    plain = decrypt(nonce(0, opened), piece, None)
+                    plain = decrypt(opened.to_bytes(NONCE_BYTES, "big"), piece, None)
                     opened += 1
                     version, byte, hop_limit, flags, source, destination, connection, number, wanted = (
                         _unpack_header(plain)
@@ -235,7 +235,7 @@ class FrameReader:
                     byte, hop_limit, flags, source, destination, connection, number = header
                     header, (kind, _, _, _, is_sealed) = None, _BY_BYTE[byte]
                 if is_sealed:
-                    body = decrypt(nonce(0, opened), piece, None)
+                    body = decrypt(opened.to_bytes(NONCE_BYTES, "big"), piece, None)
                     opened += 1
                     if FIRST_REKEYING_TYPE <= kind < FIRST_CONNECTION_TYPE:
                         opened, decrypt = self._behind(kind, body, opened), self._decrypt

@@ -103,7 +103,7 @@ def type_name(kind: int) -> str:
 class Frame:
     """A frame in the clear; ``body`` of a connection's frame is sealed end to end all the same.
 
-    Nothing changes one. Make those of the link's own with :func:`link_frame`.
+    Nothing changes one but :meth:`after_a_hop`. Make those of the link's own with :func:`link_frame`.
     """
 
     # No Struct: compiled code reads what a class of its own has at once, and asks a Struct by name.
@@ -147,20 +147,14 @@ class Frame:
         turn it takes where it waits, by :func:`turn_of_strays`. Else empty, and it takes its source's."""
 
     def after_a_hop(self, max_hops: int, astray: bytes = _ON_ITS_WAY) -> "Frame":
-        """This frame as a transit agent passes it on: a hop less to go, and at most ``max_hops``."""
+        """This frame itself as a transit agent passes it on: a hop less to go, and at most ``max_hops``.
+
+        Only for whoever has read it from a link, before anybody else has it.
+        """
         hop_limit = self.hop_limit
-        return Frame(
-            self.type,
-            self.from_exit,
-            self.source,
-            self.destination,
-            self.connection,
-            self.number,
-            self.body,
-            hop_limit - 1 if hop_limit < max_hops else max_hops - 1,
-            self.marked,
-            astray,
-        )
+        self.hop_limit = hop_limit - 1 if hop_limit < max_hops else max_hops - 1
+        self.astray = astray
+        return self
 
     def with_mark(self) -> "Frame":
         """This frame with the congestion mark."""
@@ -215,8 +209,10 @@ def link_frame(frame_type: int, body: bytes) -> Frame:
 
 
 nonce: Final = struct.Struct(">IQ").pack
-"""The 12-byte AEAD nonce: class (u32) and number (u64). Links use class 0 and count; sessions tell segments
-from control by the class."""
+"""The 12-byte AEAD nonce: class (u32) and number (u64). Links use class 0 and count, so that theirs is a number
+of ``NONCE_BYTES``; sessions tell segments from control by the class."""
+
+NONCE_BYTES: Final = 12
 
 associated_data: Final = struct.Struct(">BB16s16sQQI").pack
 """What the end-to-end tag of a connection's body covers beside the body: 54 bytes.

@@ -11,6 +11,7 @@ from mesh.errors import LocalProtocolError, RemoteProtocolError
 from mesh.escaping import escaped
 from mesh.link import bodies as link_bodies
 from mesh.link import effects
+from mesh.link.carried import Deliver, PassOn
 from mesh.link.established import EstablishedLink
 from mesh.link.frame_sealing import FrameReader
 from mesh.link.frames import (
@@ -343,8 +344,7 @@ class Link:
         local: list[Frame] = []
         transit: dict[AgentId, list[Frame]] = {}
         own_id, peer = self._own_id, self.peer
-        relays = peer.peer.may_relay
-        returned = 0
+        relays, returned = peer.peer.may_relay, 0
         for frame in frames:
             kind, destination = frame.type, frame.destination
             if kind < FIRST_CONNECTION_TYPE:
@@ -372,9 +372,9 @@ class Link:
             else:
                 transit[destination] = [frame]
         if local:
-            self._effects.append(effects.Deliver(tuple(local)))
+            self._effects.append(Deliver(tuple(local)))
         for towards, passing in transit.items():
-            self._effects.append(effects.PassOn(towards, passing))
+            self._effects.append(PassOn(towards, passing))
         if returned:
             self._effects.append(effects.FramesReturned(returned))
         if self._own_frames.records:

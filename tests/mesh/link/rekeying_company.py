@@ -8,6 +8,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from mesh.link import effects
+from mesh.link.carried import Deliver
 from mesh.link.frame_sealing import FrameWriter
 from mesh.link.frames import Frame, FrameType, link_frame
 from mesh.link.link import Link
@@ -66,7 +67,7 @@ class End:
                 case effects.SwitchSealing(body=body, key=key):
                     self.send(link_frame(FrameType.NEW_KEY, body))
                     self.seal_with(key)
-                case effects.Deliver(frames=frames):
+                case Deliver(frames=frames):
                     self.delivered += frames
                 case effects.LinkRekeyed():
                     self.rekeyed += 1
