@@ -238,8 +238,8 @@ def _add_session(found, agents, writer):
     )
     found["DATA body"] = data.body
     found["DATA frame"] = b"".join(writer.seal(data))
-    passed_on = data.after_a_hop(max_hops=16).with_mark()
     found["DATA header"] = clear_header(wire(data))
+    passed_on = data.with_mark().after_a_hop(max_hops=16)
     found["DATA header after a hop"] = clear_header(wire(passed_on))
     found["DATA frame after a hop"] = b"".join(writer.seal(passed_on))
     found["FIN payload"] = encode_fin(Fin(next_number=0, delay_s=0.0), b"bye")

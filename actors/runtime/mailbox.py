@@ -225,7 +225,10 @@ class Mailbox:
                     turn_over()
             except BaseException as error:  # noqa: BLE001
                 _end_by(error, resident)
-            del queue[:begun]
+            if begun == 1:  # as of nearly all turns; a slice takes twice as long
+                queue.pop(0)
+            else:
+                del queue[:begun]
             taken += begun
             if flag.raised:
                 resident._end_life()

@@ -209,8 +209,8 @@ def link_frame(frame_type: int, body: bytes) -> Frame:
 
 
 nonce: Final = struct.Struct(">IQ").pack
-"""The 12-byte AEAD nonce: class (u32) and number (u64). Links use class 0 and count, so that theirs is a number
-of ``NONCE_BYTES``; sessions tell segments from control by the class."""
+"""The 12-byte AEAD nonce: class (u32) and number (u64). Links use class 0 and count, so that theirs is a
+number of ``NONCE_BYTES``; sessions tell segments from control by the class."""
 
 NONCE_BYTES: Final = 12
 

@@ -131,7 +131,7 @@ def test_a_forged_control_frame_moves_no_state():
 
 
 def test_what_transit_changes_does_not_matter():
-    changed = SEGMENT.after_a_hop(16).with_mark()
+    changed = SEGMENT.with_mark().after_a_hop(16)
     assert AT_EXIT.open_segment(changed) == b"keystroke"
 
 
