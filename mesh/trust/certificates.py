@@ -39,7 +39,7 @@ from mesh.trust.identity import (
 )
 from mesh.trust.issuing import MAX_ISSUER_BYTES, Groups, IssuingLimits, Passing, Pattern
 from mesh.trust.moments import in_words
-from mesh.trust.patterns import granting
+from mesh.trust.patterns import grants
 from mesh.trust.revocations import NOBODY_REVOKED, Revocations, Revoked
 
 MAX_CERTIFICATE_BYTES: Final = 2048
@@ -110,11 +110,11 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
     def allows_register(self, key: str) -> bool:
         """Whether the agent may offer an endpoint for the routing key ``key``."""
-        return bool(granting(self.may_register, key))
+        return grants(self.may_register, key)
 
     def allows_use(self, key: str) -> bool:
         """Whether the agent may open connections to the routing key ``key``."""
-        return bool(granting(self.may_use, key))
+        return grants(self.may_use, key)
 
 
 class TrustStore:

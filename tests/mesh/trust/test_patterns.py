@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.trust.patterns import MAX_STEPS, Comparison, matches
+from mesh.trust import patterns as patterns_module
+from mesh.trust.patterns import FEW, MAX_STEPS, Comparison, granting, grants, matches
 
 WORDS = ["".join(word) for length in range(7) for word in itertools.product("abz", repeat=length)]
 """``z`` stands for all that the patterns below do not name; they tell apart words of this length."""
@@ -68,3 +69,21 @@ def test_what_is_made_to_be_hard_is_not_certain_and_ends_in_time():
     assert comparison._left == 0
     assert not Comparison(steps=3).is_within("a?b?c", "a?b?*c")
     assert Comparison(MAX_STEPS).is_within("a?b?c", "a?b?*c")
+
+
+ODD = "ab*?[]\\|()^$.\n" + "e\u0301\u00e9"
+
+
+@given(st.lists(st.text(ODD, min_size=1, max_size=4), max_size=3 * FEW).map(tuple), st.text(ODD, max_size=5))
+def test_a_list_grants_what_one_of_its_patterns_does_however_many_there_are(
+    patterns: tuple[str, ...], key: str
+):
+    assert grants(patterns, key) == any(matches(key, each) for each in patterns)
+    assert granting(patterns, key) == next((each for each in patterns if matches(key, each)), "")
+
+
+def test_hundreds_of_patterns_are_not_tried_one_by_one_for_each_key(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(patterns_module, "matches", None)
+    patterns = tuple(f"db-{number}-?" for number in range(400))
+    assert grants(patterns, "db-399-x")
+    assert not grants(patterns, "db-400-x")
