@@ -90,6 +90,23 @@ def test_a_turn_ends_at_its_limit_and_the_rest_queues_up_again():
     assert (reader.read, len(desk.ready)) == ([0, 1, 2, 3, 4], 0)
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_an_actor_may_vanish_in_its_own_turn(others: int):
+    desk = Desk()
+
+    class Vanishing(Reader):
+        def on_receive(self, message: Any) -> None:
+            super().on_receive(message)
+            self.vanish()
+
+    reader = Vanishing.start(desk)
+    for _ in range(1 + others):
+        reader.tell("go")
+    actor = cast(Vanishing, reader.actor_inbox.resident)
+    assert desk.run(9) == 1
+    assert (actor.read, desk.ready, list(reader.actor_inbox.queue)) == (["go"], deque(), [])
+
+
 def test_what_is_due_is_taken_in_several_turns_before_others_have_theirs():
     desk = Desk()
     reader, mailbox = reader_at(desk)
