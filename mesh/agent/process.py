@@ -124,9 +124,10 @@ def _run(
     wished: HeldCalls[Caller, bytes, Ref[control_end_messages.AnswerFound]] = HeldCalls()
     revoked: HeldCalls[Revocations] = HeldCalls()
     with contextlib.ExitStack() as stack:
-        # Before any actor starts: an agent that cannot stay is not to be seen in the mesh.
-        http = stack.enter_context(contextlib.closing(take_port(config.http, written)))
+        # Before any actor starts: an agent that cannot stay is not to be seen in the mesh. The data
+        # directory first: who starts an agent twice hears so, and not of the port that the first one has.
         control = stack.enter_context(contextlib.closing(ControlSocket(config.agent.data_dir)))
+        http = stack.enter_context(contextlib.closing(take_port(config.http, written)))
         audit = stack.enter_context(contextlib.closing(AuditLog(config.agent.data_dir, config.audit, meters)))
         own = {"agent": credentials.certificate.name, "id": display_id(credentials.identity.id)}
         audit.note(AuditKind.STARTED, {**own, "version": VERSION})

@@ -31,7 +31,8 @@ def expired(certificate: Certificate, now_unix_s: float) -> str | None:
     """What is wrong if this agent's own certificate has expired; :func:`renewal` is what to do."""
     if now_unix_s < certificate.not_after:
         return None
-    return f"the certificate of this agent expired on {day(certificate.not_after)}: nobody links with it"
+    end = day(certificate.not_after)
+    return f"the certificate of this agent expired on {end} by this machine's clock: nobody links with it"
 
 
 def early(certificate: Certificate, now_unix_s: float) -> str | None:

@@ -53,7 +53,7 @@ def test_a_certificate_that_has_come_to_its_end_is_a_problem():
     own = certificate(29)
     assert invalid(own, own.not_after - 1) is None
     ended = invalid(own, own.not_after) or ""
-    assert "expired on 2027-02-13" in ended
+    assert "expired on 2027-02-13 08:00 UTC by this machine's clock" in ended
     assert "renews it with: mesh certificate sign" in ended
 
 
