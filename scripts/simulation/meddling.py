@@ -1,8 +1,8 @@
 """A link whose agent decides anew about each frame that it is to pass on."""
 
-from typing import Any
-
 from actors.links.peer_link import PeerLink
+from mesh.link.carried import PassOn
+from mesh.link.effects import LinkEffects
 from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId
 
@@ -10,11 +10,13 @@ from mesh.trust.identity import AgentId
 class MeddlingLink(PeerLink):
     """Passes on what comes, as any link; subclasses override :meth:`_pass_on`."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._honest = self._forwarding
-        self._pass_frames_on = self._pass_on
+    def _do(self, wanted: LinkEffects) -> None:
+        for effect in wanted:
+            if isinstance(effect, PassOn):
+                self._pass_on(effect.destination, effect.frames)
+            else:
+                super()._do((effect,))
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         """Frames have come that go on to ``destination``."""
-        self._honest.pass_on(destination, frames)
+        self._forwarding.pass_on(destination, frames)
