@@ -127,6 +127,7 @@ LIMIT_MODULES = (
 NOT_OF_THE_PROTOCOL = {
     "actors.links.reports.MAX_TROUBLE_CHARACTERS",
     "actors.accepting.ACCEPTS_PER_TURN",
+    "actors.connections.connection_end.MOST_READ_BYTES",
     "actors.connections.connection_end.READS_PER_TURN",
     "actors.connections.due.FIRST_LOOK_S",
     "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",

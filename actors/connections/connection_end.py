@@ -25,13 +25,16 @@ from mesh.connection.endings import End, Ending, ending_of
 from mesh.connection.session import Session
 from mesh.connection.stream import NOTHING, Effects, ResetCode, Stream
 from mesh.connection.stream.states import State
-from mesh.link.frames import BytesLike, Frame
+from mesh.link.frames import MAX_SEGMENT_BYTES, BytesLike, Frame
 from mesh.trust.identity import AgentId
 
 log = logging.getLogger("mesh.connections")
 
-READS_PER_TURN: Final = 3
-"""Reads before other actors have their turn: three quarters of a megabyte of a bulk transfer at the most."""
+MOST_READ_BYTES: Final = 8 * MAX_SEGMENT_BYTES
+"""Read at once from the local socket: full segments, as far as there is credit."""
+
+READS_PER_TURN: Final = 2
+"""Reads before other actors have their turn: a mebibyte of a bulk transfer at the most."""
 
 MAX_WAITING_PIECES: Final = 1_024
 """As many as one gathered write takes. More are joined: a piece of 2 bytes takes 45, credit counts 2."""
@@ -275,7 +278,7 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         frames: list[Frame] = []
         reads, ends = 0, False
         while True:
-            room = min(stream.writable_bytes, len(buffer))
+            room = min(stream.writable_bytes, MOST_READ_BYTES)
             if room <= 0:
                 self._watch_read(False)
                 break

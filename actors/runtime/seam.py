@@ -14,8 +14,9 @@ import msgspec
 from mesh.addresses import SocketAddress
 from mesh.black_hole import PathFigures
 
-READ_BUFFER_BYTES: Final = 256 * 1024
-"""Size of a dispatcher's shared read buffer: four full segments a read."""
+READ_BUFFER_BYTES: Final = 8 * 65_624
+"""Size of a dispatcher's shared read buffer: eight full frames of a link. A read of many cuts none of them,
+whose first part would be copied once more."""
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 

@@ -5,12 +5,14 @@ import itertools
 import pytest
 
 from actors.links.output import (
+    BATCH_FRACTION,
     LEAST_BATCH_BYTES,
     LONG_LINK_RATE,
     MARK_DELAY_S,
     MARK_ROUND_TRIPS,
     MAX_MARK_BYTES,
     MEASURE_S,
+    MOST_BATCH_BYTES,
     SHOWN_BYTES,
     WRITE_BATCH_BYTES,
     LinkOutput,
@@ -97,13 +99,15 @@ class NarrowSocket:
 
     def __init__(self, bytes_per_s):
         self.bytes_per_s = bytes_per_s
-        self.room = self.taken = 0
+        self.room = self.taken = self.offered = 0
         self.unsent = LINK_SOCKET_OPTIONS.not_sent_low_water_bytes
 
     def send(self, buffers):
         if self.room <= 0:
             raise BlockingIOError
-        sent = min(self.room, sum(map(len, buffers)))
+        waiting = sum(map(len, buffers))
+        self.offered = max(self.offered, waiting)
+        sent = min(self.room, waiting)
         self.room -= sent
         self.taken += sent
         return sent
@@ -142,6 +146,22 @@ def test_what_leaves_the_queue_at_once_follows_the_pace_of_a_link_that_is_full(
             most = max(most, output.unsent_bytes)
     assert 0.5 * committed < most < 1.2 * committed + 8192 + 200  # a measured pace varies
     assert socket.unsent == unsent
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_s", "committed"),
+    [(50e6, WRITE_BATCH_BYTES), (150e6, 150e6 * MARK_DELAY_S / BATCH_FRACTION), (500e6, MOST_BATCH_BYTES)],
+    ids=["fast", "very fast", "at most"],
+)
+def test_more_leaves_the_queue_of_a_very_fast_link_at_once(bytes_per_s, committed):
+    output, socket = narrow_output(bytes_per_s)
+    for step in range(3):
+        socket.room = int(bytes_per_s * MEASURE_S)
+        while output.queue.byte_count < 1.2 * socket.room:
+            push(output, 8192)
+        socket.offered = 0
+        assert not output.flush(100.0 + step * 1.01 * MEASURE_S)
+    assert socket.offered == pytest.approx(committed, rel=0.15)
 
 
 def narrow_output(bytes_per_s):

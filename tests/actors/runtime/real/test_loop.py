@@ -13,6 +13,7 @@ from actors.runtime.descriptors import raise_descriptor_limit
 from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import READ_BUFFER_BYTES, Connected, SocketOptions
 from mesh.addresses import TcpAddress
+from mesh.link.frames import MAX_BODY_BYTES, SEALED_HEADER_BYTES
 
 LIMIT_S = 10.0
 
@@ -277,7 +278,7 @@ def test_clocks_draws_and_the_read_buffer(dispatcher: LoopDispatcher):
     assert len(dispatcher.random_bytes(16)) == 16
     assert dispatcher.random_bytes(16) != dispatcher.random_bytes(16)
     assert all(0 <= dispatcher.uniform() < 1 for _ in range(100))
-    assert len(dispatcher.read_buffer) == READ_BUFFER_BYTES
+    assert len(dispatcher.read_buffer) == READ_BUFFER_BYTES == 8 * (SEALED_HEADER_BYTES + MAX_BODY_BYTES)
 
 
 def test_a_timer_for_an_actor_that_has_gone_is_no_error(
