@@ -29,6 +29,10 @@ TAKEN_BURST: Final = 200.0
 TAKEN_AT_ONCE: Final = 16
 """In one turn of the loop."""
 
+IN_VAIN: Final = 20.0
+"""What it costs of these if somebody has come and cannot be taken: without a descriptor the loop would
+find the same again at once, and go on so."""
+
 MOST_OF_ONE: Final = 64
 """That wait of one address; with more the first is turned away, for it has waited longest in vain."""
 
@@ -70,9 +74,13 @@ class Arrivals:
             accept: gives the next one, if there is any.
             now: monotonic seconds.
         """
-        for _ in range(TAKEN_AT_ONCE):
-            one = accept() if self._taken.has(now) else None
+        for number in range(TAKEN_AT_ONCE):
+            if not self._taken.has(now):
+                return
+            one = accept()
             if one is None:
+                if not number:
+                    self._taken.spend(now, IN_VAIN)
                 return
             self._taken.spend(now)
             self._add(one, now)

@@ -94,6 +94,16 @@ def test_the_kernel_keeps_what_comes_faster_than_it_can_be_taken():
     assert crowd.arrivals.wait_s(1.0) > 0.0
 
 
+def test_who_cannot_be_taken_is_looked_at_some_times_a_second():
+    crowd = Crowd()
+    looks = 0
+    for turn in range(10_000):
+        if crowd.arrivals.are_heard(turn / 1_000):
+            crowd.turn(turn / 1_000)
+            looks += 1
+    assert 300 < looks < 600
+
+
 def test_in_the_end_nobody_is_left_waiting():
     crowd = Crowd()
     crowd.come("a", 16)
