@@ -1,13 +1,12 @@
 """What there is to find out, of whom: from the words of a person and the routes of now to tasks."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from mesh.diagnostics.tasks import Task, What
-from mesh.routing.counterparts import NO_WAY, why_unoffered
+from mesh.routing.counterparts import NO_WAY, likely_one, why_unoffered
 from mesh.routing.routes import RouteSnapshot
 from mesh.trust.identity import NO_AGENT, AgentId, display_id, short_id
 from mesh.trust.naming import named
@@ -159,5 +158,4 @@ def _task(routes: RouteSnapshot, what: What, agent_id: AgentId, key: str) -> Tas
 
 def _likely(routes: RouteSnapshot, to: str) -> str:
     known = {*routes.candidates, *(record.name for record in routes.records.values())}
-    likely = get_close_matches(to, known, n=1, cutoff=LIKENESS) if len(known) <= MAX_COMPARED else []
-    return f"; is {likely[0]!r} meant?" if likely else ""
+    return likely_one(to, known, LIKENESS) if len(known) <= MAX_COMPARED else ""

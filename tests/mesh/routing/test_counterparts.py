@@ -132,3 +132,10 @@ def test_a_key_that_may_be_misspelled_is_told_with_the_one_that_is_meant(key, hi
 def test_among_very_many_keys_nobody_guesses():
     keys = ["postgres-main", *(f"key-{number}" for number in range(MAX_KEYS_COMPARED))]
     assert with_likely_key(NO_OFFER, "postgres-mian", keys) == NO_OFFER
+
+
+def test_no_likely_key_is_sought_for_a_long_one_as_somebody_hostile_may_offer_what_is_hard_to_compare():
+    for length, expected in ((40, "; is {!r} meant?"), (41, "")):
+        key, offered = "ab" * length, "ab" * (length // 2) + "a"
+        key = key[:length]
+        assert with_likely_key(NO_OFFER, key, [offered]) == NO_OFFER + expected.format(offered)
