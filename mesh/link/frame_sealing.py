@@ -44,8 +44,7 @@ _ZEROS_FROM: Final = 2
 _ZEROS_TO: Final = 52
 """Hop limit to number: 0 in the header of a frame of the link's own."""
 _JOINED_BYTES: Final = 4096
-"""Copying a body up to this size costs less than one more buffer in a gathered send (Linux takes 1,024), or
-than taking pieces of what was read from a view of it."""
+"""Copying a body up to this size costs less than one more buffer in a gathered send (Linux takes 1,024)."""
 _MARK: Final = 0x01
 _ASTRAY: Final = 0x02
 _FLAGS: Final = _MARK | _ASTRAY
@@ -185,8 +184,8 @@ class FrameReader:
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that ``data`` completes, in order; ``data`` may be reused afterwards.
 
-        A body is copied out of ``data`` once, or with all of it if that is little; of one that straddles two
-        calls the first part once more. What a small frame costs is calls, so there are few.
+        A body is copied out of ``data`` once; of one that straddles two calls the first part once more. What
+        a small frame costs is calls, so there are few.
 
         Raises:
             AuthenticationError: a tag is wrong, or new keys do not authenticate.
@@ -198,21 +197,21 @@ class FrameReader:
         self._usable = False  # unless all goes well
         decrypt, opened, header, wanted = self._decrypt, self._opened, self._header, self._wanted
         frames: list[Frame] = []
-        position, end, read = 0, len(data), _easily_cut(data)
+        position, end = 0, len(data)
         piece: BytesLike | None = None
         if self._held:
             position = wanted - len(self._held)
             if end >= position:
-                piece, self._held = b"".join((self._held, read[:position])), bytearray()
+                piece, self._held = b"".join((self._held, data[:position])), bytearray()
             else:
-                self._held += read
+                self._held += data
         try:
             while True:
                 if piece is None:
                     after = position + wanted
                     if after > end:
                         break
-                    piece, position = read[position:after], after
+                    piece, position = data[position:after], after
                 if header is None:
                     plain = decrypt(opened.to_bytes(NONCE_BYTES, "big"), piece, None)
                     opened += 1
@@ -231,7 +230,7 @@ class FrameReader:
                     if after > end:  # its body is still arriving
                         header = byte, hop_limit, flags, source, destination, connection, number
                         break
-                    piece, position = read[position:after], after
+                    piece, position = data[position:after], after
                 else:
                     byte, hop_limit, flags, source, destination, connection, number = header
                     header, (kind, _, _, _, is_sealed) = None, _BY_BYTE[byte]
@@ -260,7 +259,7 @@ class FrameReader:
         except InvalidTag:
             raise AuthenticationError("a frame on this link does not authenticate") from None
         if position < end:
-            self._held += read[position:]
+            self._held += data[position:]
         self._header, self._opened, self._wanted, self._usable = header, opened, wanted, True
         return frames
 
@@ -271,11 +270,6 @@ class FrameReader:
             return opened
         self._decrypt = ChaCha20Poly1305(key).decrypt
         return 0
-
-
-def _easily_cut(data: memoryview) -> BytesLike:
-    """The same, of which pieces are taken at less cost."""
-    return data if len(data) > _JOINED_BYTES else bytes(data)
 
 
 _Header: TypeAlias = tuple[int, int, int, AgentId, AgentId, int, int]
