@@ -225,10 +225,7 @@ class Mailbox:
                     turn_over()
             except BaseException as error:  # noqa: BLE001
                 _end_by(error, resident)
-            if begun == 1 and not self._closed:  # as nearly always; a slice takes twice as long
-                queue.pop(0)
-            else:
-                del queue[:begun]
+            del queue[:begun]
             taken += begun
             if flag.raised:
                 resident._end_life()
