@@ -102,6 +102,19 @@ class Commands(click.Group):
         found = getattr(imported(f"mesh.agent.{place.module}"), place.function or cmd_name)
         return found if isinstance(found, click.Command) else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant, with its name and arguments; one that is misspelt is named."""
+        name = args[0]
+        if name not in PLACES and not name.startswith("-") and not ctx.resilient_parsing:
+            from mesh.config.suggestions import closest  # noqa: PLC0415 -- hardly ever needed
+
+            meant = closest(name, PLACES)
+            hint = "" if meant is None else f" Did you mean {meant!r}?"
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them by what people want."""
         del ctx

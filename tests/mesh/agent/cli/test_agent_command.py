@@ -18,6 +18,13 @@ GOOD = "agent: {name: branch}\nforward: {listeners: [{key: a, address: ':0'}]}\n
 WRONG = "forward:\n  listeners:\n    - {key: a, address: x}\n  endpoint: []\n"
 
 
+@pytest.mark.parametrize(("word", "hint"), [("staus", " Did you mean 'status'?"), ("xyzzy", "")])
+def test_a_command_that_is_misspelt_is_named(word, hint):
+    done = CliRunner().invoke(main, [word, "--json"])
+    assert done.exit_code == 2
+    assert done.output.endswith(f"Error: No such command '{word}'.{hint}\n")
+
+
 @pytest.fixture
 def write(tmp_path):
     def make(text):
