@@ -33,10 +33,10 @@ IN_VAIN: Final = 20.0
 """What it costs of these if somebody has come and cannot be taken: without a descriptor the loop would
 find the same again at once, and go on so."""
 
-MOST_OF_ONE: Final = 64
+MOST_OF_ONE: Final = 256
 """That wait of one address; with more the first is turned away, for it has waited longest in vain."""
 
-MOST_WAITING: Final = 128
+MOST_WAITING: Final = 384
 """Of all. With more the first goes of the address that has most."""
 
 TOLD_PER_S: Final = 1.0

@@ -46,7 +46,7 @@ LOOK_S: Final = 1.0
 MIN_WAIT_S: Final = 0.002
 """The kernel waits for whole milliseconds."""
 
-SERVED_AT_ONCE: Final = 4
+SERVED_AT_ONCE: Final = 7
 """Clients that are begun to be served in one turn of the loop: fewer than it makes room for."""
 
 STOP_TIMEOUT_S: Final = 2.0
