@@ -5,6 +5,7 @@ from mesh.link.carried import PassOn
 from mesh.link.effects import LinkEffects
 from mesh.link.frames import Frame
 from mesh.trust.identity import AgentId
+from scripts.lab.frames import changed
 
 
 class MeddlingLink(PeerLink):
@@ -19,4 +20,5 @@ class MeddlingLink(PeerLink):
 
     def _pass_on(self, destination: AgentId, frames: list[Frame]) -> None:
         """Frames have come that go on to ``destination``."""
-        self._forwarding.pass_on(destination, frames)
+        # Copies: who meddles may keep one, or pass it twice, and passing on changes a frame.
+        self._forwarding.pass_on(destination, [changed(frame) for frame in frames])
