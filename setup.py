@@ -38,7 +38,6 @@ LIBRARY = "mesh_core"
 LEFT_OUT = ("mesh/agent", "mesh/config")
 
 INTERPRETED = {
-    "mesh/connection/recorder.py": "one of its classes is an OrderedDict, which no native one can be",
     "mesh/deadlines.py": "its class is a list, which no native one can be",
     "mesh/errors.py": "interpreted errors derive from its own",
     "mesh/routing/record_reader.py": "simulations have a reader that derives from its own",
@@ -75,6 +74,7 @@ HOT_ACTORS = (
     "actors/links/reports.py",
     "actors/meters.py",
     "actors/peer_meters.py",
+    "actors/reaching.py",
     "actors/runtime/actor.py",
     "actors/runtime/alarm.py",
     "actors/runtime/descriptors.py",
@@ -82,12 +82,17 @@ HOT_ACTORS = (
     "actors/runtime/mailbox.py",
     "actors/runtime/owned_timer.py",
     "actors/runtime/real/connecting.py",
+    "actors/runtime/real/listening.py",
     "actors/runtime/real/look_up.py",
+    "actors/runtime/real/native_address.py",
     "actors/runtime/real/readiness.py",
+    "actors/runtime/real/socket_options.py",
     "actors/runtime/real/stream_ends.py",
     "actors/runtime/real/streams.py",
     "actors/runtime/real/turns.py",
+    "actors/runtime/real/unix_listening.py",
     "actors/runtime/reference.py",
+    "actors/runtime/registry.py",
     "actors/runtime/stop_flag.py",
 )
 """Actors that each frame or each connection passes through, and what they hold and run on."""

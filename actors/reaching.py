@@ -8,8 +8,6 @@ from functools import partial
 from math import inf
 from typing import TypeAlias, assert_never
 
-import msgspec
-
 from actors.messages.reaching import ReachDue
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import (
@@ -26,12 +24,17 @@ from mesh import reaching
 from mesh.addresses import SocketAddress, TcpAddress
 
 
-class Contact(msgspec.Struct, frozen=True):
-    """What was reached; the caller owns ``socket`` now."""
+class Contact:
+    """What was reached; the caller owns ``socket`` now.
 
-    socket: StreamSocket
-    address: SocketAddress
-    """The one of its addresses that accepted."""
+    ``address`` is the one of its addresses that accepted.
+    """
+
+    __slots__ = ("address", "socket")
+
+    def __init__(self, socket: StreamSocket, address: SocketAddress) -> None:
+        self.socket = socket
+        self.address = address
 
 
 Answer: TypeAlias = NamesResolved | Connected | ConnectFailed

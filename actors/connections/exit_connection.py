@@ -118,14 +118,14 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
         match message:
             case messages.SegmentsArrived(frames=frames, via=via):
                 self._segments_arrived(frames, via)
+            case Connected() | ConnectFailed() | NamesResolved():
+                self._go_on(message)
             case messages.TargetGranted(target=target, is_counted=is_counted):
                 self._tells_of_closing = is_counted  # others may want this place
                 self._granted(target)
             case messages.TargetDenied(code=code, reason=reason):
                 self._endpoint = None
                 self._do(self._opening.denied(code, reason, self.now()))
-            case NamesResolved() | Connected() | ConnectFailed():
-                self._go_on(message)
             case messages.CloseConnection(reason=reason):
                 self._answer_now()
                 self._do(self._opening.denied(RejectCode.UNAVAILABLE, reason, self.now()))
@@ -191,35 +191,36 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
             match effect:
                 case effects.OpenAuthenticated():
                     self._pending.authenticated()
-                case effects.AskEndpoint(key=key):
-                    self._ask_endpoint(key)
+                case effects.AskEndpoint():
+                    self._ask_endpoint(effect.key)
                 case effects.ReachTarget():
                     pass  # by who knows the target
-                case effects.Accept(answer=answer, session=session, credit=credit):
+                case effects.Accept():
                     self._meters.opens_answered += 1
-                    self._send((answer,))
+                    self._send((effect.answer,))
                     first_bytes = self._first_window_bytes
                     self._settings.budget.release(first_bytes)  # the stream reserves it itself
-                    self._start_stream(session, self._party.id, self._link, credit, first_bytes)
+                    party_id = self._party.id
+                    self._start_stream(effect.session, party_id, self._link, effect.credit, first_bytes)
                     self._began_early(effect)
                 case effects.OpenConfirmed():
                     self._pending.settled(is_in_use=True)
                     self._settings.ephemerals.refill()  # the target is about to answer what came with this
-                case effects.OpenForged(why=why):
+                case effects.OpenForged():
                     self._forged(1, self._party.id, self._number, NO_AGENT)
-                    log.debug("OPEN from %s dropped: %s", self._name(), why)
+                    log.debug("OPEN from %s dropped: %s", self._name(), effect.why)
                     self.stop_now()
                 case effects.LookAtEndpoint():
                     if self._endpoint is None or not self._endpoint.is_alive():
                         self._do(self._opening.endpoint_gone(self.now()))
                 case effects.Reject():
                     self._reject(effect)
-                case effects.RepeatAnswer(answer=answer):
-                    self._send((answer,))
+                case effects.RepeatAnswer():
+                    self._send((effect.answer,))
                 case effects.PathDoubted():
                     self._path_judged(PathVerdict.FAILED)
-                case effects.PathAnswered(is_prompt=is_prompt):
-                    self._answered_after_doubt(is_prompt=is_prompt)
+                case effects.PathAnswered():
+                    self._answered_after_doubt(is_prompt=effect.is_prompt)
                 case effects.NotConfirmed():
                     self._lose("the ingress did not confirm the connection")
                 case effects.OpeningOver():
@@ -307,8 +308,8 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
         match self._reach.take(report):
             case None:
                 self._do(())
-            case Contact(socket=socket):
-                self._connected(socket)
+            case Contact() as contact:
+                self._connected(contact.socket)
             case Failure() as failure:
                 self._do(self._opening.unreachable(failure, self.now()))
 

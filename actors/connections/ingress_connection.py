@@ -234,46 +234,46 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         """Do what the opening asks for, and keep its time."""
         for effect in effects:
             match effect:
-                case RegisterExit(party=party, number=number):
-                    command = table_messages.RegisterIngress(self.ref, party.id, party.instance, number)
+                case RegisterExit():
+                    party = effect.party
+                    command = table_messages.RegisterIngress(
+                        self.ref, party.id, party.instance, effect.number
+                    )
                     self.tell(self._table, command)
-                case SendOpen(frame=frame):
-                    self._send_to(frame.destination, (frame,))
+                case SendOpen():
+                    self._send_to(effect.frame.destination, (effect.frame,))
                 case ExitChosen():
                     self._chosen(effect)
-                case CandidateServed(exit_id=exit_id):
-                    self.tell(self._listener, listener_messages.CandidateServed(exit_id))
-                case ForgetExit(exit_id=exit_id, number=number):
-                    self._forget(exit_id, number, is_exit=False)
-                    if not self._opening.asks(exit_id):
-                        self._links.pop(exit_id, None)  # a connection may outlive the link by years
-                case FindCandidates(tried=tried):
-                    if not self.tell(self._listener, listener_messages.FindCandidates(self.ref, tried)):
+                case CandidateServed():
+                    self.tell(self._listener, listener_messages.CandidateServed(effect.exit_id))
+                case ForgetExit():
+                    self._forget(effect.exit_id, effect.number, is_exit=False)
+                    if not self._opening.asks(effect.exit_id):
+                        self._links.pop(effect.exit_id, None)  # a connection may outlive the link by years
+                case FindCandidates():
+                    question = listener_messages.FindCandidates(self.ref, effect.tried)
+                    if not self.tell(self._listener, question):
                         self._do(self._opening.candidates_found((), self.now()))
-                case CandidateFailed(exit_id=exit_id, code=code, why=why):
-                    log.debug("%s: %s", self, why)
-                    if code == IngressVerdict.LOOP:
+                case CandidateFailed():
+                    log.debug("%s: %s", self, effect.why)
+                    if effect.code == IngressVerdict.LOOP:
                         self._meters.loops_cut += 1
-                    self.tell(self._listener, listener_messages.CandidateFailed(exit_id, code))
-                case PathDoubted(exit_id=exit_id, number=number):
-                    self.tell(self._table, table_messages.PathFailed(exit_id, number, is_exit=False))
-                case PathAnswered(is_prompt=is_prompt):
-                    self._answered_after_doubt(is_prompt=is_prompt)
-                case AnswerForged(exit_id=exit_id, number=number):
-                    self._forged(1, exit_id, number, self._answers_via)
-                case ExitDeclined(session=session, remote=remote, credit=credit):
-                    stream = self._settings.stream(session, credit, self.now())
+                    failed = listener_messages.CandidateFailed(effect.exit_id, effect.code)
+                    self.tell(self._listener, failed)
+                case PathDoubted():
+                    doubted = table_messages.PathFailed(effect.exit_id, effect.number, is_exit=False)
+                    self.tell(self._table, doubted)
+                case PathAnswered():
+                    self._answered_after_doubt(is_prompt=effect.is_prompt)
+                case AnswerForged():
+                    self._forged(1, effect.exit_id, effect.number, self._answers_via)
+                case ExitDeclined():
+                    stream = self._settings.stream(effect.session, effect.credit, self.now())
                     reset = stream.reset(ResetCode.CANCELLED, self.now())
                     stream.release()
-                    self._send_to(remote, reset.frames)
-                case ClientGivenUp(why=why, code=code, id=connection_id, unanswered=unanswered):
-                    self._id = connection_id
-                    self._end_as(
-                        Ending.REFUSED, f"{why}; no answer from {effect.silent}" if unanswered else why
-                    )
-                    self.tell(self._listener, listener_messages.ClientGivenUp(why, unanswered))
-                    self._meters.connections_reset += 1
-                    self._turn_client_away(code, is_unanswered=bool(unanswered))
+                    self._send_to(effect.remote, reset.frames)
+                case ClientGivenUp():
+                    self._given_up(effect)
                 case OpeningEnded():
                     self.stop_now()
                 case _:
@@ -281,6 +281,14 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         self._deadlines[Due.OPENING] = due = self._opening.deadline()
         if due < self._alarm.at and not self.actor_stopped.raised:  # what moves back needs no new timer
             self._arm()
+
+    def _given_up(self, effect: ClientGivenUp) -> None:
+        why, unanswered = effect.why, effect.unanswered
+        self._id = effect.id
+        self._end_as(Ending.REFUSED, f"{why}; no answer from {effect.silent}" if unanswered else why)
+        self.tell(self._listener, listener_messages.ClientGivenUp(why, unanswered))
+        self._meters.connections_reset += 1
+        self._turn_client_away(effect.code, is_unanswered=bool(unanswered))
 
     def _send_to(self, exit_id: AgentId, frames: Sequence[Frame]) -> None:
         link = self._link if exit_id == self._remote else self._links[exit_id]

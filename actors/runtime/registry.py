@@ -1,10 +1,13 @@
 """Pykka's actor registry with unregistering in constant time."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final
 
 import pykka
 from pykka import ActorRegistry
+
+_REGISTRY: Final[Any] = ActorRegistry
+"""To the type checker its list is a list, which an :class:`OrderedRefs` stands in for."""
 
 
 class OrderedRefs:
@@ -49,32 +52,34 @@ class OrderedRefs:
     def __len__(self) -> int:
         return len(self._refs)
 
-    def __getitem__(self, index: slice) -> list[pykka.ActorRef[Any]]:
-        return list(self._refs.values())[index]
+    def __getitem__(self, index: Any) -> list[pykka.ActorRef[Any]]:
+        refs: Any = list(self._refs.values())
+        chosen: list[pykka.ActorRef[Any]] = refs[index]
+        return chosen
 
 
 def install_ordered_registry() -> None:
     """Make Pykka's registry keep its actors in an :class:`OrderedRefs`, present ones included. Idempotent."""
-    with ActorRegistry._actor_refs_lock:
-        present: object = ActorRegistry._actor_refs
+    with _REGISTRY._actor_refs_lock:
+        present = _REGISTRY._actor_refs
         if isinstance(present, OrderedRefs):
             return
         refs = OrderedRefs()
-        for ref in ActorRegistry._actor_refs:
+        for ref in present:
             refs.append(ref)
-        ActorRegistry._actor_refs = cast("list[pykka.ActorRef[Any]]", refs)
+        _REGISTRY._actor_refs = refs
 
 
 def register(ref: pykka.ActorRef[Any]) -> None:
     """What ``ActorRegistry.register`` does, but for the line it formats for its log: a microsecond each."""
-    with ActorRegistry._actor_refs_lock:
-        ActorRegistry._actor_refs.append(ref)
+    with _REGISTRY._actor_refs_lock:
+        _REGISTRY._actor_refs.append(ref)
 
 
 def unregister(ref: pykka.ActorRef[Any]) -> None:
     """What ``ActorRegistry.unregister`` does, without its line."""
-    with ActorRegistry._actor_refs_lock:
+    with _REGISTRY._actor_refs_lock:
         try:
-            ActorRegistry._actor_refs.remove(ref)
+            _REGISTRY._actor_refs.remove(ref)
         except ValueError:
             return

@@ -11,8 +11,6 @@ from math import inf
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
 from mesh.connection import exit_effects as effects
 from mesh.connection.early_data import ANSWER_WAIT_S, REACH_PATIENCE_S
 from mesh.connection.exit_states import UNANSWERED, ExitEvent, ExitState, advance
@@ -189,8 +187,7 @@ class ExitOpening:
     def not_shown(self, why: str, now: float) -> effects.ExitEffects:
         """The endpoint does not let it in and is not shown to it: for the ingress there is none."""
         return tuple(
-            msgspec.structs.replace(rejection, reason=why)
-            for rejection in self._denied(RejectCode.UNKNOWN_KEY, NO_ENDPOINT, now)
+            rejection.because(why) for rejection in self._denied(RejectCode.UNKNOWN_KEY, NO_ENDPOINT, now)
         )
 
     def endpoint_gone(self, now: float) -> effects.ExitEffects:
@@ -256,7 +253,7 @@ class ExitOpening:
         # Of a failed look-up the reason has the target's name, which is for this agent's own log.
         told = NAMELESS if failure.kind in _WITH_NAME else failure.reason
         rejection = self._reject(_REFUSAL_CODES[failure.kind], told, now)
-        return (msgspec.structs.replace(rejection, reason=failure.reason),)
+        return (rejection.because(failure.reason),)
 
     def asked_again(self, frame: Frame, now: float) -> effects.ExitEffects:
         """An OPEN with this number has arrived: the same one gets the same answer, if there is one yet.

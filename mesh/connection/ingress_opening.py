@@ -149,15 +149,15 @@ class IngressOpening(CandidateTrials):
             self._chosen = attempt.name, exit_id, number
             taken_bytes = len(attempt.early) if reply.took_early else 0
             chosen = effects.ExitChosen(
-                session,
-                exit_id,
-                number,
-                reply.credit,
-                reply.socket_tag,
-                reply.wants_client,
-                taken_bytes,
-                self._said[taken_bytes:],
-                reply.early,
+                session=session,
+                remote=exit_id,
+                number=number,
+                credit=reply.credit,
+                socket_tag=reply.socket_tag,
+                wants_client=reply.wants_client,
+                taken_bytes=taken_bytes,
+                unsent=self._said[taken_bytes:],
+                answer=reply.early,
             )
             self._forget_what_was_needed()
             self._effects.append(chosen)

@@ -1,7 +1,6 @@
 """Writes down connections that have ended: all of them in the journal, as many as may be in the log."""
 
 import logging
-from collections import OrderedDict
 from types import MappingProxyType
 from typing import Final
 
@@ -53,26 +52,35 @@ class LinesCount:
         log.info(self.line, facts, extra={IN_JOURNAL_MARK: True})
 
 
-class _Counts(OrderedDict[str, LinesCount]):
+class _Counts:
     """By key or agent, the oldest first."""
 
+    __slots__ = ("_by_name", "_line")
+
     def __init__(self, line: str) -> None:
-        super().__init__()
+        self._by_name: dict[str, LinesCount] = {}
         self._line = line
 
-    def begin(self, name: str, now: float) -> LinesCount:
-        """One for now, or the one of all those for whom there is no room."""
-        if name not in self and len(self) >= MAX_PLACES:
-            oldest = next(iter(self.values()))
+    def of(self, name: str, now: float) -> LinesCount:
+        """One that began less than a window ago: its own, or that of all those for whom there is no room."""
+        count = self._by_name.get(name)
+        if count is not None and now - count.began < WINDOW_S:
+            return count
+        return self._begin(name, now)
+
+    def _begin(self, name: str, now: float) -> LinesCount:
+        counts = self._by_name
+        if name not in counts and len(counts) >= MAX_PLACES:
+            oldest = next(iter(counts.values()))
             if now - oldest.began < WINDOW_S:
                 name = _OTHERS
-                others = self.get(name)
+                others = counts.get(name)
                 if others is not None and now - others.began < WINDOW_S:
                     return others
             else:
-                del self[oldest.name]
-        count = self[name] = LinesCount(name, self._line, now)
-        self.move_to_end(name)
+                del counts[oldest.name]
+        counts.pop(name, None)  # the new one stands at the end
+        count = counts[name] = LinesCount(name, self._line, now)
         return count
 
 
@@ -105,9 +113,7 @@ class Recorder:
                 name = view.ingress  # the key may be any: it has chosen it, and there is no endpoint of it
         else:
             journal.add(EventKind.CONNECTION, unix_s, record, name)
-        count = counts.get(name)
-        if count is None or now - count.began >= WINDOW_S:
-            count = counts.begin(name, now)
+        count = counts.of(name, now)
         if count.passed >= lines_per_s * WINDOW_S:  # as with nearly all where there are many
             count.left_out += 1
             return count if count.left_out == 1 and lines_per_s else None

@@ -9,7 +9,7 @@ from us. It is off while parked: else another process that sets it could bind th
 
 import errno
 import socket
-from typing import Final
+from typing import Any, Final
 
 from actors.runtime.descriptors import reset
 from actors.runtime.real.native_address import Sockaddr, socket_name
@@ -122,7 +122,8 @@ class LoopListeningSocket:
         """
         try:
             # Not socket.accept(), which asks the listening socket for its kind and makes enums of it.
-            descriptor, peer = self._socket._accept()  # type: ignore[attr-defined]
+            waiting: Any = self._socket
+            descriptor, peer = waiting._accept()
             client = socket.socket(self._family, socket.SOCK_STREAM, 0, descriptor)
         except BlockingIOError:
             raise

@@ -303,7 +303,8 @@ def test_a_confirmation_tells_how_soon_it_came_after_the_doubt():
         exit_ = accepted()
         exit_.do(exit_.opening.asked_again(exit_.open, 1.0))
         exit_.do(exit_.opening.confirmed(1.0 + delay_s - 1e-9))
-        assert exit_.done[-1] == PathAnswered(is_prompt)
+        assert isinstance(exit_.done[-1], PathAnswered)
+        assert exit_.done[-1].is_prompt is is_prompt
 
 
 def test_a_refusal_does_not_name_the_target():

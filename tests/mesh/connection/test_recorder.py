@@ -95,7 +95,7 @@ def test_no_lines_are_wanted(writer, caplog):
 def test_keys_that_others_make_up_take_no_memory(writer):
     for number in range(10 * MAX_PLACES):
         writer.write(f"key-{number}", lines_per_s=0)
-    assert len(writer.recorder._ended) == MAX_PLACES + 1
+    assert len(writer.recorder._ended._by_name) == MAX_PLACES + 1
 
 
 def test_more_keys_than_are_counted_share_one_count(writer, caplog):
