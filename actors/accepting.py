@@ -7,7 +7,6 @@ that cannot be done, accepting pauses: else the loop would report the same clien
 import errno
 import logging
 from abc import abstractmethod
-from math import inf
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
@@ -32,11 +31,6 @@ from mesh.telling import event
 ACCEPTS_PER_TURN: Final = 16
 """Clients taken before other actors have their turn. Each makes work for several of them, half a millisecond
 in all: with 64, clients beside a crowd at another listener waited two to four times as long."""
-
-CROWD_S: Final = 0.0005
-"""Clients that come within this of one another are a crowd, of which as many are taken. Else one is: to look
-for another that is not there costs as much as a hundredth of all that a short connection takes, and the loop
-tells if there is one."""
 
 PAUSE_S: Final = 0.5
 """How long accepting pauses when descriptors or memory run out."""
@@ -104,7 +98,6 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         """Hears whether there is a port."""
         self._listening: ListeningSocket | None = None
         self._bind_failures = 0
-        self._accepted_at = -inf
         self._paused = False
         self._shortage_reported = False
         self._stopping = False
@@ -202,10 +195,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
             self._spoke(socket)
 
     def _accept_waiting(self) -> None:
-        now = self.now()
-        most = ACCEPTS_PER_TURN if now - self._accepted_at < CROWD_S else 1
-        self._accepted_at = now
-        for _ in range(most):
+        for _ in range(ACCEPTS_PER_TURN):
             if self._listening is None:
                 return
             try:

@@ -128,4 +128,84 @@ NOT_OF_THE_PROTOCOL = {
     "actors.links.reports.MAX_TROUBLE_CHARACTERS",
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.MOST_READ_BYTES",
-    "actors.accepting.CROWD_S",
+    "actors.connections.connection_end.READS_PER_TURN",
+    "actors.connections.due.FIRST_LOOK_S",
+    "mesh.link.bodies.MAX_BODY_PLAINTEXT_BYTES",
+    "mesh.routing.records.SESSION_KEY_BYTES",
+    "mesh.connection.session_keys.MESSAGE_BYTES",
+    "mesh.connection.replay_window.DEFAULT_SIZE",
+    "mesh.connection.session_handshake.FULL_OPEN",
+    "mesh.connection.session_handshake.INSTANCES_BYTES",
+    "mesh.routing.service_layout.SHOWN_KEYS",
+    "mesh.connection.ingress_opening.MAX_NAMED",
+    "mesh.connection.stream.acknowledging.NO_PROBE",
+}
+"""Numbers that no peer can observe, that the layouts show, or that an agent does not use."""
+
+
+def amount(text):
+    """A value with its unit, in octets, seconds or as it is."""
+    number, _, unit = text.replace(",", "").partition(" ")
+    return Fraction(number) * UNITS[unit]
+
+
+def configured(key):
+    """The default of a configuration key, such as ``limits.stream_buffer``."""
+    value = Config()
+    for name in key.split("."):
+        (field,) = (field for field in msgspec.structs.fields(value) if field.encode_name == name)
+        value = getattr(value, field.name)
+    return value
+
+
+def of_the_code(name):
+    """The constant, or the default of a field of a struct, that a full name stands for."""
+    module, _, rest = name.partition(".")
+    while "." in rest and rest.split(".")[0].islower():
+        part, _, rest = rest.partition(".")
+        module += f".{part}"
+    value = importlib.import_module(module)
+    for part in rest.split("."):
+        if isinstance(value, type) and issubclass(value, msgspec.Struct):
+            (field,) = (field for field in msgspec.structs.fields(value) if field.name == part)
+            value = field.default
+        else:
+            value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize("row", LIMITS, ids=lambda row: row[0])
+def test_each_timer_and_limit_is_that_of_the_code(row):
+    name, text, configured_by, reason = row
+    value = amount(text)
+    if configured_by != "fixed":
+        assert value == Fraction(str(configured(configured_by)))
+    if name != configured_by:
+        base = 1000 if name.endswith("_MS") else 1
+        assert value * base == Fraction(str(of_the_code(name)))
+    assert reason
+
+
+def test_every_number_of_the_protocol_is_documented():
+    documented = {name for name, *_ in LIMITS}
+    for module_name in LIMIT_MODULES:
+        tree = ast.parse((ROOT / (module_name.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                name = f"{module_name}.{node.target.id}"
+                is_number = type(of_the_code(name)) in (int, float)
+                if is_number and not node.target.id.startswith("_"):
+                    assert (name in documented) != (name in NOT_OF_THE_PROTOCOL), name
+
+
+def test_every_name_in_the_text_stands_in_a_table():
+    known = {"trust.authorities"} | {row[2] for row in LIMITS}
+    for name, *_ in LIMITS:
+        parts = name.split(".")
+        known |= {".".join(parts[start:]) for start in range(len(parts))}
+    kinds = (FrameType, HandshakeState, LinkState, RekeyingState, DialerState)
+    enums = (*kinds, states.State, states.Event, ResetCode, Step)
+    known |= {member.name for kind in enums for member in kind}
+    names = re.findall(r"`(\w*[A-Z]{2}[A-Z_]*|[a-z]+\.[a-z_]+|[A-Z]\w+\.\w+)`", TEXT)
+    assert len(names) > 100
+    assert [name for name in names if name not in known] == []

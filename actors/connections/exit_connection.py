@@ -66,10 +66,9 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
         "_reach",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- by name they take a hundredth of a compiled connection's instructions
         self,
         dispatcher: Dispatcher,
-        *,
         arrived: ArrivedOpen,
         pending: Pending,
         link: Ref[link_messages.SendFrames],

@@ -77,10 +77,9 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         "_speaks_socks",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- by name they take a hundredth of a compiled connection's instructions
         self,
         dispatcher: Dispatcher,
-        *,
         key: str,
         prepare_for: Offer | None,
         listener: Ref[listener_messages.FromIngress],

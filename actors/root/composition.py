@@ -128,14 +128,14 @@ class Composition:
         ) -> Ref[connection_messages.ExitInbound]:
             return ExitConnection.start(
                 around.dispatcher,
-                arrived=arrived,
-                pending=pending,
-                link=link,
-                endpoints=self._build.endpoints.frozen(),
-                inside=self._inside,
-                table=connection_table,
-                settings=self._build.connections,
-                meters=around.meters,
+                arrived,
+                pending,
+                link,
+                self._build.endpoints.frozen(),
+                self._inside,
+                connection_table,
+                self._build.connections,
+                around.meters,
             )
 
         connection_table = ConnectionTable.start(

@@ -160,12 +160,12 @@ class Services:
         """One for a client that is still to come; ``client_of`` hears how it goes."""
         return IngressConnection.start(
             self._build.around.dispatcher,
-            key=key,
-            prepare_for=prepare_for,
-            listener=client_of,
-            table=self._core.connection_table,
-            settings=self._build.connections,
-            meters=self._build.around.meters,
+            key,
+            prepare_for,
+            client_of,
+            self._core.connection_table,
+            self._build.connections,
+            self._build.around.meters,
         )
 
     def _endpoint(self, name: str, section: EndpointSection) -> ChildSpec[endpoint_messages.Inbound]:
