@@ -28,6 +28,7 @@ def without(family: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_bound", bound)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(("missing_host", "there"), [("::1", LOCAL), (LOCAL, "::1")])
 def test_localhost_is_the_one_family_that_there_is_and_that_is_said_once(
     driver: Driver,
@@ -46,6 +47,7 @@ def test_localhost_is_the_one_family_that_there_is_and_that_is_said_once(
     assert f"this machine has no {missing_host} (Cannot assign requested address)" in told[0]
 
 
+@pytest.mark.interpreted
 def test_localhost_of_which_nothing_is_there_is_an_error(driver: Driver, monkeypatch: pytest.MonkeyPatch):
     without(socket.AF_INET, monkeypatch)
     without(socket.AF_INET6, monkeypatch)
@@ -53,6 +55,7 @@ def test_localhost_of_which_nothing_is_there_is_an_error(driver: Driver, monkeyp
         driver.bind(TcpAddress("localhost", 0))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("refusals", [1, binding.PORT_ATTEMPTS - 1])
 def test_a_chosen_port_that_the_other_family_has_taken_is_chosen_anew(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, refusals: int
@@ -91,6 +94,7 @@ def test_clients_of_one_family_do_not_hold_up_those_of_the_other(driver: Driver)
         client.close()
 
 
+@pytest.mark.interpreted
 def test_localhost_listens_at_both_or_at_none(driver: Driver, monkeypatch: pytest.MonkeyPatch):
     listener = driver.bind(TcpAddress("localhost", 0), listen=False)
     last = listener._parts[-1]

@@ -116,6 +116,7 @@ def test_no_host_means_every_interface_of_both_families(driver: Driver):
     assert listener.local_name == f"[::]:{listener.port}"
 
 
+@pytest.mark.interpreted
 def test_no_host_on_a_system_without_ipv6_means_every_ipv4_interface(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ):
