@@ -166,6 +166,7 @@ def test_a_key_asked_for_by_name_is_measured_while_something_serves_it(houses):
     assert house.meters.listened.by_key() == house.meters.named == {}
 
 
+@pytest.mark.interpreted
 def test_of_very_many_keys_asked_for_by_name_some_are_measured(houses, monkeypatch):
     monkeypatch.setattr("actors.meters.MAX_NAMED_KEYS", 1)
     house = houses()
