@@ -3,7 +3,6 @@
 Endpoints, listeners, acceptors and dialers; the names are those of :mod:`mesh.config.services`.
 """
 
-import resource
 from collections.abc import Callable, Iterator
 from typing import Final, assert_never
 from weakref import WeakValueDictionary
@@ -31,6 +30,7 @@ from actors.root.build import Build, Core
 from actors.root.inside_children import InsideChildren
 from actors.runtime import supervisor_messages
 from actors.runtime.children import AnyChildSpec, ChildSpec
+from actors.runtime.descriptors import small_part
 from actors.runtime.reference import ActorRef, tell_if_alive
 from actors.runtime.seam import Ref, StreamSocket
 from mesh.addresses import TcpAddress, UnixAddress
@@ -51,9 +51,6 @@ from mesh.routing.routes import RouteSnapshot
 from mesh.socks.names import Wanted
 from mesh.socks.place import NAME
 from mesh.trust.identity import AgentId
-
-STRANGERS_SHARE: Final = 16
-"""Of the descriptors, for strangers on an acceptor and for links that are opened there, each."""
 
 PLACES: Final = "limits.unauthenticated_links"
 """The key that every acceptor is to hear of."""
@@ -321,7 +318,7 @@ class Services:
 
     def _stranger_places(self) -> int:
         setup = self._build.around.setup
-        return stranger_places(setup.config.limits.unauthenticated_links, setup.descriptor_limit)
+        return small_part(setup.config.limits.unauthenticated_links, setup.descriptor_limit)
 
     def _dialer(self, name: str, peer: PeerSection) -> ChildSpec[dialer_messages.Inbound]:
         """One that keeps a link to ``peer``."""
@@ -372,10 +369,3 @@ class Services:
             received=received,
             paid_by=paid_by,
         )
-
-
-def stranger_places(wanted: int, descriptor_limit: int) -> int:
-    """As many as are wanted, but no large part of the descriptors."""
-    if descriptor_limit == resource.RLIM_INFINITY:
-        return wanted
-    return min(wanted, max(1, descriptor_limit // STRANGERS_SHARE))

@@ -11,11 +11,16 @@ from typing import Final
 
 from actors.runtime.seam import ClientTurnedAwayError
 
-MOST_SPARE: Final = 256
-"""Descriptors left for what is not a tunneled connection: links, the HTTP server's 100 clients, files."""
+MOST_SPARE: Final = 640
+"""Descriptors left for what is not a tunneled connection: links, files, the HTTP server's 100 clients, and
+the 384 that may wait for it."""
 
 SPARE_SHARE: Final = 4
 """Of a small limit a quarter is left for these."""
+
+SMALL_SHARE: Final = 16
+"""Of the descriptors, for those that come from anywhere: strangers on an acceptor, links that are opened
+there, clients that wait for the HTTP server, each."""
 
 OWN_DESCRIPTORS: Final = 32
 """Descriptors that an agent has before anybody comes: its event loop, threads, log and listening sockets."""
@@ -39,6 +44,13 @@ def raise_descriptor_limit() -> int:
 def spare_descriptors(limit: int) -> int:
     """Of ``limit`` descriptors, how many a tunneled connection may not take."""
     return min(MOST_SPARE, limit // SPARE_SHARE)
+
+
+def small_part(wanted: int, limit: int) -> int:
+    """As many as are wanted, but no large part of ``limit`` descriptors."""
+    if limit == resource.RLIM_INFINITY:
+        return wanted
+    return min(wanted, max(1, limit // SMALL_SHARE))
 
 
 class Descriptors:

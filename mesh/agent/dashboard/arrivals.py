@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from actors.runtime.descriptors import small_part
 from mesh.sampling import sampled
 from mesh.token_bucket import TokenBucket
 
@@ -33,11 +34,11 @@ IN_VAIN: Final = 20.0
 """What it costs of these if somebody has come and cannot be taken: without a descriptor the loop would
 find the same again at once, and go on so."""
 
-MOST_OF_ONE: Final = 256
-"""That wait of one address; with more the first is turned away, for it has waited longest in vain."""
-
 MOST_WAITING: Final = 384
-"""Of all. With more the first goes of the address that has most."""
+"""Of all, and no large part of the descriptors. With more the first goes of the address that has most."""
+
+SHARE_OF_ONE: Final = 2 / 3
+"""Of these, of one address; with more the first is turned away, for it has waited longest in vain."""
 
 TOLD_PER_S: Final = 1.0
 TOLD_BURST: Final = 5.0
@@ -50,16 +51,22 @@ class Arrived(NamedTuple):
     """A client that is not served yet."""
 
     address: str
-    """By which it has its turn."""
+    """By which it has its turn: of IPv6 the network, as a host has all addresses of one."""
     client: socket.socket
     serve: Callable[[], None]
     """Begins to serve it."""
 
 
 class Arrivals:
-    """Those of one HTTP server; ``now`` is monotonic seconds."""
+    """Those of one HTTP server; ``now`` is monotonic seconds.
 
-    def __init__(self) -> None:
+    Args:
+        descriptor_limit: of the process; each that waits takes one.
+    """
+
+    def __init__(self, descriptor_limit: int) -> None:
+        self._most = small_part(MOST_WAITING, descriptor_limit)
+        self._most_of_one = max(1, int(self._most * SHARE_OF_ONE))
         self._served = TokenBucket(ARRIVALS_PER_S, ARRIVALS_BURST)
         self._taken = TokenBucket(TAKEN_PER_S, TAKEN_BURST)
         self._told = TokenBucket(TOLD_PER_S, TOLD_BURST)
@@ -89,9 +96,9 @@ class Arrivals:
         waiting = self._waiting.setdefault(one.address, deque())
         waiting.append(one)
         self._count += 1
-        if len(waiting) > MOST_OF_ONE:
+        if len(waiting) > self._most_of_one:
             self._turn_away(one.address, now)
-        elif self._count > MOST_WAITING:
+        elif self._count > self._most:
             self._turn_away(max(self._waiting, key=lambda each: len(self._waiting[each])), now)
 
     def _turn_away(self, address: str, now: float) -> None:
@@ -123,8 +130,8 @@ class Arrivals:
         return self._taken.has(now)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until there is something to do here though nothing comes."""
-        return max(self._taken.wait_s(now), self._served.wait_s(now) if self._waiting else 0.0)
+        """Seconds until there is something to do here though nothing comes; 0 if nothing is awaited."""
+        return soonest_s(self._taken.wait_s(now), self._served.wait_s(now) if self._waiting else 0.0)
 
     def close(self) -> None:
         """Turn everybody away."""
@@ -134,3 +141,8 @@ class Arrivals:
                     one.client.close()
         self._waiting.clear()
         self._count = 0
+
+
+def soonest_s(*waits_s: float) -> float:
+    """The shortest of those that are waits at all; 0 if none is."""
+    return min((wait_s for wait_s in waits_s if wait_s > 0.0), default=0.0)

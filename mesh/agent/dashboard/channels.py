@@ -4,6 +4,7 @@ Waitress knows neither a time limit for a request nor a pace. All here happens i
 """
 
 import contextlib
+import resource
 import socket
 import struct
 import time
@@ -15,11 +16,12 @@ from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 from waitress.wasyncore import read  # type: ignore[import-untyped]
 
-from mesh.agent.dashboard.arrivals import Arrivals, Arrived
+from mesh.agent.dashboard.arrivals import Arrivals, Arrived, soonest_s
 from mesh.agent.dashboard.kept_answers import AnswerTask, KeptAnswer, KeptAnswers
 from mesh.agent.dashboard.refusals import RefusalTask
 from mesh.agent.dashboard.requests import LaterRequests, RequestParser
 from mesh.agent.dashboard.tls import TlsClient
+from mesh.link.places import bucket_of
 from mesh.token_bucket import TokenBucket
 
 MAX_CONNECTIONS: Final = 100
@@ -60,12 +62,12 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.requests = TokenBucket(REQUESTS_PER_S, BURST)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until nobody is left waiting."""
-        return max(self.arrivals.wait_s(now), self.requests.wait_s(now))
+        """Seconds until somebody has a turn who is left waiting; 0 if nobody is."""
+        return soonest_s(self.arrivals.wait_s(now), self.requests.wait_s(now))
 
     def heard(self, polled: Mapping[int, object], now: float) -> dict[int, object]:
         """What of ``polled`` is to be listened to now."""
@@ -190,7 +192,7 @@ def accept(server: BaseWSGIServer) -> Arrived | None:
             return None
         client, peer = accepted
         server.set_socket_options(client)
-        address = user_of(client) if client.family == socket.AF_UNIX else str(peer[0])
+        address = user_of(client) if client.family == socket.AF_UNIX else bucket_of(str(peer[0]))
     except OSError:  # it has left again, or there is no descriptor left
         return None
 
@@ -255,8 +257,8 @@ def user_of(sock: socket.socket) -> str:
 
 
 def client_of(channel: HTTPChannel) -> str:
-    """The address of whoever is at the other end, without the port; of a unix socket the user."""
-    return str(channel.addr[0])
+    """Who is at the other end: the address, of IPv6 the network of a host; of a unix socket the user."""
+    return bucket_of(str(channel.addr[0]))
 
 
 def is_idle(channel: HTTPChannel) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.runtime.descriptors import raise_descriptor_limit
+from actors.runtime.descriptors import raise_descriptor_limit, small_part
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +35,11 @@ def test_a_system_that_refuses_keeps_its_limit(monkeypatch: pytest.MonkeyPatch, 
         patch.setattr(resource, "setrlimit", refuse)
         assert raise_descriptor_limit() == hard - 1
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+@pytest.mark.parametrize(
+    ("limit", "places"),
+    [(resource.RLIM_INFINITY, 1024), (1_048_576, 1024), (16_384, 1024), (4096, 256), (1024, 64), (8, 1)],
+)
+def test_who_comes_from_anywhere_holds_no_large_part_of_the_descriptors(limit: int, places: int):
+    assert small_part(1024, limit) == places

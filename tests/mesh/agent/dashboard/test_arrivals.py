@@ -1,5 +1,7 @@
 """Clients of the HTTP server that come faster than they are served."""
 
+import resource
+
 import pytest
 
 from mesh.agent.dashboard.arrivals import (
@@ -16,8 +18,8 @@ from mesh.agent.dashboard.arrivals import (
 class Crowd:
     """What comes to a server, and what becomes of it."""
 
-    def __init__(self):
-        self.arrivals = Arrivals()
+    def __init__(self, descriptor_limit=resource.RLIM_INFINITY):
+        self.arrivals = Arrivals(descriptor_limit)
         self.queue, self.served, self.closed = [], [], []
 
     def come(self, address, count=1):
@@ -82,6 +84,25 @@ def test_those_of_many_addresses_find_room_by_those_that_have_most():
     for turn in range(300):
         crowd.turn(10.0 + turn / 100)
     assert {f"{name}#0" for name in names} <= set(crowd.served)
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(64, 4), (1_024, 64), (20_000, MOST_WAITING)])
+def test_those_that_wait_take_no_large_part_of_the_descriptors(limit, kept):
+    crowd = Crowd(limit)
+    for name in ("a", "b"):
+        crowd.come(name, 400)
+    for turn in range(300):
+        crowd.turn(turn / 100, most=0)
+    assert 800 - len(crowd.closed) == kept
+
+
+def test_there_is_something_to_do_as_soon_as_one_may_be_served_though_none_may_be_taken_for_long():
+    crowd = Crowd()
+    crowd.come("a", int(ARRIVALS_BURST) + 1)
+    for turn in range(10):
+        crowd.turn(turn / 1_000)
+    crowd.arrivals._taken.spend(0.01, 10_000.0)
+    assert 0.0 < crowd.arrivals.wait_s(0.01) <= 1 / ARRIVALS_PER_S
 
 
 def test_the_kernel_keeps_what_comes_faster_than_it_can_be_taken():

@@ -1,11 +1,13 @@
 """Which connections of the HTTP server give way, end in time, or wait for their turn."""
 
+import socket
 from typing import Any
 
 import pytest
 from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import BaseWSGIServer  # type: ignore[import-untyped]
 
+from mesh.agent.dashboard.arrivals import TAKEN_BURST
 from mesh.agent.dashboard.channels import (
     BURST,
     MAX_CONNECTIONS,
@@ -15,6 +17,8 @@ from mesh.agent.dashboard.channels import (
     UNREAD_TIMEOUT_S,
     ClientChannel,
     Pace,
+    accept,
+    client_of,
     close_overdue,
     make_room,
     make_room_at_limit,
@@ -128,6 +132,29 @@ def test_a_request_that_trickles_and_an_answer_that_is_not_read_have_an_end(
 
 def listening() -> Any:
     return BaseWSGIServer.__new__(BaseWSGIServer)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8::7:8", "2001:db8::/64")],
+)
+def test_whoever_has_a_network_of_ipv6_has_one_turn(host: str, address: str):
+    server = listening()
+    with socket.socket() as client:
+        server.accept = lambda: (client, (host, 40_000))
+        server.set_socket_options = lambda _: None
+        arrived = accept(server)
+    assert arrived is not None
+    assert arrived.address == address
+    assert client_of(channel(0.0, host=host)) == address
+
+
+def test_those_that_have_arrived_have_their_turn_though_others_owe_many_requests():
+    pace = Pace()
+    pace.requests.spend(0.0, BURST + 100.0)
+    assert pace.wait_s(0.0) > 1.0
+    pace.arrivals._taken.spend(0.0, TAKEN_BURST)
+    assert pace.wait_s(0.0) < 0.01
 
 
 def test_nobody_waits_who_comes_at_a_human_pace():
