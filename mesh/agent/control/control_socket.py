@@ -55,11 +55,12 @@ class ControlSocket:
         return True
 
     def remove(self) -> None:
-        """Leave no file behind."""
-        if self._path is None or self.listening is None:
+        """Leave no file behind; once, for that of an agent that starts then may get the same inode."""
+        place, self._place = self._place, None
+        if self._path is None or self.listening is None or place is None:
             return
         with contextlib.suppress(OSError):
-            if _place(self._path) == self._place:  # else somebody has removed it, or put another there
+            if _place(self._path) == place:  # else somebody has removed it, or put another there
                 self._path.unlink()
 
     def close(self) -> None:

@@ -57,6 +57,14 @@ def test_one_that_is_there_is_left_alone(tmp_path, door, clock, caplog):
     assert door.wait_s() == LOOK_S
 
 
+def test_that_of_an_agent_that_starts_while_this_one_ends_stays(tmp_path):
+    ending = ControlSocket(tmp_path)
+    ControlDoor(ending).close()
+    with contextlib.closing(ControlSocket(tmp_path)):
+        ending.close()
+        assert (tmp_path / NAME).exists()
+
+
 def test_another_agents_socket_in_its_place_stays_and_is_told_of_once(tmp_path, door, clock, caplog):
     (tmp_path / NAME).unlink()
     with listen_at(tmp_path / NAME):
