@@ -1,6 +1,6 @@
-"""What the main thread does while the actors serve: has people and programs ask and change the agent.
+"""What the main thread does while the actors serve: it lets people and programs ask and change the agent.
 
-It is loaded when the actors have been started, which do not wait for it.
+It is loaded after the actors have started, so that they need not wait for it.
 """
 
 import contextlib

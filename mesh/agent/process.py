@@ -154,7 +154,7 @@ def _run(
             on_left=lambda: events.put(None),
         )
         _let_serve(config, meters)
-        # Not above: the actors serve, and do not wait for what others ask them by.
+        # Imported here and not above: the actors serve already, and need nothing of it.
         with importing():
             from mesh.agent.attending import attend  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What of an agent serves before all else of it is loaded."""
+"""The parts of an agent that serve before the rest of it is loaded."""
 
 from typing import Final
 

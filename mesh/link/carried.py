@@ -1,6 +1,6 @@
-"""Frames of others that a link has brought: what it asks of its owner with nearly every read.
+"""What a link asks of its owner with nearly every read: to take connections' frames, or to pass them on.
 
-No Structs, as all else that a link asks for is: compiled code makes, knows and reads its own classes at once.
+These are no Structs like a link's other effects: compiled code makes and reads classes of its own faster.
 """
 
 from mesh.link.frames import Frame

@@ -26,7 +26,7 @@ more (a round trip through three agents 145 us without the agents' own work, aga
 report one after the other share a pass, so that links send what all of them said in one write."""
 
 _now: Final = time.monotonic
-"""Compiled code looks for what is imported by its name, each time."""
+"""Compiled code looks up an imported name in its module each time."""
 
 
 class Turns:

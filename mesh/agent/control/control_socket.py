@@ -1,4 +1,4 @@
-"""The control socket of an agent, had before its actors start."""
+"""The control socket of an agent, taken before its actors start."""
 
 import contextlib
 import os
@@ -35,9 +35,9 @@ class ControlSocket:
         """Why a socket that was removed is not there again."""
 
     def again(self) -> bool:
-        """Make it anew if its file is gone; whether it was, and is there again.
+        """Make it anew if its file is gone; return whether that was so, and has been done.
 
-        The former one is no more than let go of: who serves it closes it.
+        The former one is not closed here: whoever serves it does that.
         """
         path = self._path
         if path is None or self.listening is None or _place(path) == self._place:
