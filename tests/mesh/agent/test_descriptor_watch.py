@@ -6,6 +6,7 @@ import resource
 
 import pytest
 
+from actors.runtime.descriptors import MOST_SPARE
 from mesh.agent import descriptor_watch
 from mesh.agent.descriptor_watch import (
     LOOK_S,
@@ -16,7 +17,7 @@ from mesh.agent.descriptor_watch import (
 )
 
 LIMIT = 10_000
-FOR_CONNECTIONS = LIMIT - 256
+FOR_CONNECTIONS = LIMIT - MOST_SPARE
 FEW = FOR_CONNECTIONS - FOR_CONNECTIONS // 5
 
 
