@@ -98,10 +98,17 @@ def _attend(started: Started, stack: contextlib.ExitStack) -> int:
         with contextlib.suppress(pykka.ActorDeadError):
             root.tell(agent_messages.ChangeCredentials(found))
 
-    live = LiveCredentials(credentials, config, written, show=show, tell=status.certified)
+    live = LiveCredentials(
+        credentials, config, written, stamp=started.stamps.certificate, show=show, tell=status.certified
+    )
     revoking = ActorRevoking(root)
     revocations = LiveRevocations(
-        config.agent.data_dir, revoking, live.revoked, known=credentials.trust.revocations, audit=audit
+        config.agent.data_dir,
+        revoking,
+        live.revoked,
+        known=credentials.trust.revocations,
+        stamp=started.stamps.revocations,
+        audit=audit,
     )
     reloader = Reloader(
         started.source,

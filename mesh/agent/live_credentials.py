@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mesh.agent.credentials import notices, renewed_credentials
-from mesh.agent.file_stamps import Stamp, stamp_of
+from mesh.agent.file_stamps import Stamp, certificate_stamp
 from mesh.agent.files import AgentFileError
 from mesh.agent.logs import logger
 from mesh.config.loading import Written
@@ -37,6 +37,7 @@ class LiveCredentials:
         running: what it was started with.
         config: as it was started with.
         written: what is said in the place of values that came from the environment.
+        stamp: of the certificate's file, before the agent read it at its start.
         show: has the actors show and judge by what it is given.
         tell: has people see what the agent has, and what is wrong with the files, if anything is.
     """
@@ -47,6 +48,7 @@ class LiveCredentials:
         config: Config,
         written: Written,
         *,
+        stamp: Stamp,
         show: Callable[[Credentials], None],
         tell: Callable[[Credentials, str], None],
     ) -> None:
@@ -56,7 +58,7 @@ class LiveCredentials:
         self._written = written
         self._show = show
         self._tell = tell
-        self._stamp = self._read_stamp = _stamp(config)
+        self._stamp = self._read_stamp = stamp
         """Of the file, when it was looked at last, and before it was read."""
         self._complaint = ""
         """What is wrong with it; empty if nothing is."""
@@ -68,7 +70,7 @@ class LiveCredentials:
         Raises:
             AgentFileError: they are not fit for this agent.
         """
-        self._read_stamp = _stamp(config)
+        self._read_stamp = certificate_stamp(config)
         return renewed_credentials(
             config, self.running, now_unix_s=time.time(), random_bytes=os.urandom, written=written
         )
@@ -145,7 +147,7 @@ class LiveCredentials:
         if self.wait_s() > 0:
             return False
         self._next_look_s = time.monotonic() + LOOK_S
-        before, self._stamp = self._stamp, _stamp(self._config)
+        before, self._stamp = self._stamp, certificate_stamp(self._config)
         if self._stamp == before and not self._complaint:
             return False
         try:
@@ -167,7 +169,3 @@ class LiveCredentials:
 
 
 _UNTOLD: Final = "not told yet"
-
-
-def _stamp(config: Config) -> Stamp:
-    return () if config.trust is None else stamp_of(config.trust.certificate)

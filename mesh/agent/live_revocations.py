@@ -12,7 +12,7 @@ from typing import Final
 from mesh.agent.audit.revoked import RevokedNotes
 from mesh.agent.control.revoking import Revoking
 from mesh.agent.dashboard.status import StatusUnavailable
-from mesh.agent.file_stamps import Stamp, stamp_of
+from mesh.agent.file_stamps import Stamp, revocations_stamp
 from mesh.agent.files import AgentFileError
 from mesh.agent.live_credentials import LOOK_S
 from mesh.agent.logs import logger
@@ -35,6 +35,7 @@ class LiveRevocations:
         revoking: passes lists on.
         tell: has people see what is known.
         known: what the agent has known of at its start.
+        stamp: of the file, before the agent read that then.
         audit: where it is written down who is revoked from then on.
     """
 
@@ -45,13 +46,15 @@ class LiveRevocations:
         tell: Callable[[Revocations], None],
         *,
         known: Revocations,
+        stamp: Stamp,
         audit: Auditing,
     ) -> None:
         self._known, self._notes = known, RevokedNotes(audit)
+        self._data_dir = data_dir
         self._path = None if data_dir is None else data_dir / REVOCATIONS_FILE
         self._revoking = revoking
         self._tell = tell
-        self._stamp = self._stamp_now()
+        self._stamp = stamp
         self._put: tuple[bytes, ...] = ()
         """Lists that somebody has put into the file, and that have not been passed on yet."""
         self._next_look_s = time.monotonic() + LOOK_S
@@ -72,7 +75,7 @@ class LiveRevocations:
         if reason:
             line = "%(reason)s; after a restart this agent hears anew who was revoked"
             log.error(line, {"reason": reason}, extra=_EVENT)
-        self._stamp = self._stamp_now()
+        self._stamp = revocations_stamp(self._data_dir)
 
     def wait_s(self) -> float:
         """Seconds until the next :meth:`look`; infinite if there is no file to look at."""
@@ -96,7 +99,7 @@ class LiveRevocations:
 
     def _read_put(self, path: Path) -> None:
         """Read the file, if somebody has changed it."""
-        before, self._stamp = self._stamp, self._stamp_now()
+        before, self._stamp = self._stamp, revocations_stamp(self._data_dir)
         if self._stamp == before:
             return
         reason = ""
@@ -106,6 +109,3 @@ class LiveRevocations:
             reason = str(error)
         if reason:
             log.error("%(reason)s", {"reason": reason}, extra=_EVENT)
-
-    def _stamp_now(self) -> Stamp:
-        return () if self._path is None else stamp_of(self._path)

@@ -27,6 +27,7 @@ from mesh.agent.credentials import notices
 from mesh.agent.dashboard.listening import take_port
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events
+from mesh.agent.file_stamps import ReadStamps, stamps_before_reading
 from mesh.agent.files import AgentFileError
 from mesh.agent.held_calls import HeldCalls
 from mesh.agent.importing import importing
@@ -84,7 +85,7 @@ def run(source: ConfigSource, loaded: Loaded, output: LogOutput) -> int:
     forbid_core_dumps()  # before there is a key
     config, written = loaded
     event_loop = _event_loop()
-    events = Events()
+    events, stamps = Events(), stamps_before_reading(config)
     with events.signals():
         try:
             credentials = wait_for_credentials(config, events, written)
@@ -94,7 +95,13 @@ def run(source: ConfigSource, loaded: Loaded, output: LogOutput) -> int:
         for notice in notices(config, credentials.certificate, time.time(), written):
             log.warning("%s", notice)
         return _run(
-            source, loaded, output=output, credentials=credentials, events=events, event_loop=event_loop
+            source,
+            loaded,
+            output=output,
+            credentials=credentials,
+            stamps=stamps,
+            events=events,
+            event_loop=event_loop,
         )
 
 
@@ -104,6 +111,7 @@ def _run(
     *,
     output: LogOutput,
     credentials: Credentials,
+    stamps: ReadStamps,
     events: Events,
     event_loop: str,
 ) -> int:
@@ -166,6 +174,7 @@ def _run(
                 config=config,
                 written=written,
                 credentials=credentials,
+                stamps=stamps,
                 meters=meters,
                 budget=budget,
                 relay_budget=relay_budget,

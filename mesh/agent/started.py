@@ -15,6 +15,7 @@ from mesh.agent.config_source import ConfigSource
 from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.dashboard.listening import HttpPort
 from mesh.agent.events import Events
+from mesh.agent.file_stamps import ReadStamps
 from mesh.agent.held_calls import HeldCalls
 from mesh.agent.layers import Layers
 from mesh.agent.logs import LogOutput
@@ -42,6 +43,8 @@ class Started(msgspec.Struct, frozen=True):
     config: Config
     written: Written
     credentials: Credentials
+    stamps: ReadStamps
+    """Of the files that these were read from."""
     meters: Meters
     budget: StreamBudget
     relay_budget: RelayBudget

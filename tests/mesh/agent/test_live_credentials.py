@@ -7,6 +7,7 @@ import pytest
 
 from mesh.agent import live_credentials
 from mesh.agent.credentials import open_credentials
+from mesh.agent.file_stamps import certificate_stamp
 from mesh.agent.files import IDENTITY_FILE, AgentFileError
 from mesh.agent.live_credentials import LOOK_S, LiveCredentials
 from mesh.config.schema import AgentSection, Config, TrustSection
@@ -43,11 +44,13 @@ class House:
         self.identity = open_credentials(data, now_unix_s=NOW, random_bytes=os.urandom).identity
         self.certify()
         self.shown, self.told = [], []
+        self.before = certificate_stamp(self.config)
         started = open_credentials(self.config, now_unix_s=NOW, random_bytes=os.urandom)
         self.live = LiveCredentials(
             started,
             self.config,
             {},
+            stamp=self.before,
             show=self.shown.append,
             tell=lambda _, complaint: self.told.append(complaint),
         )
@@ -205,11 +208,25 @@ def test_other_authorities_are_another_trust_and_the_same_ones_the_same(house):
         house.live.read(msgspec.structs.replace(house.config, trust=alien), {})
 
 
+def test_what_is_put_there_while_the_agent_starts_is_taken_up(house):
+    wire = house.certify(until=NOW + 2e6)
+    live = LiveCredentials(
+        house.live.running,
+        house.config,
+        {},
+        stamp=house.before,
+        show=house.shown.append,
+        tell=lambda *_: None,
+    )
+    assert live.look_at_once()
+    assert [found.wire for found in house.shown] == [wire]
+
+
 def test_an_agent_without_a_mesh_has_nothing_to_look_at_but_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(live_credentials, "time", Clock())
     config = Config(agent=AgentSection(name="alone"))
     started = open_credentials(config, now_unix_s=NOW, random_bytes=os.urandom)
-    live = LiveCredentials(started, config, {}, show=lambda _: None, tell=lambda *_: None)
+    live = LiveCredentials(started, config, {}, stamp=(), show=lambda _: None, tell=lambda *_: None)
     assert live.read(config, {}) is started
     renamed = live.read(Config(agent=AgentSection(name="other")), {})
     assert renamed.certificate.name == "other"

@@ -6,6 +6,7 @@ import pytest
 
 from mesh.agent import live_revocations
 from mesh.agent.dashboard.status import StatusUnavailable
+from mesh.agent.file_stamps import revocations_stamp
 from mesh.agent.live_revocations import LiveRevocations
 from mesh.agent.revocation_file import (
     MAX_REVOCATION_FILE_BYTES,
@@ -42,7 +43,9 @@ def revoking():
 @pytest.fixture
 def live(tmp_path, revoking, monkeypatch):
     monkeypatch.setattr(live_revocations, "LOOK_S", 0.0)
-    return LiveRevocations(tmp_path, revoking, lambda _: None, known=NOBODY_REVOKED, audit=NotAuditing())
+    return LiveRevocations(
+        tmp_path, revoking, lambda _: None, known=NOBODY_REVOKED, stamp=(), audit=NotAuditing()
+    )
 
 
 OLD, NEW = a_list(1, ENTRY), a_list(2)
@@ -58,9 +61,23 @@ def test_what_is_put_there_just_before_the_agent_writes_is_not_lost(live, revoki
     assert revoking.taken == [NEW.wire]
 
 
+def test_what_is_put_there_while_the_agent_starts_is_taken(revoking, tmp_path, monkeypatch):
+    monkeypatch.setattr(live_revocations, "LOOK_S", 0.0)
+    write_lists(tmp_path / REVOCATIONS_FILE, [OLD.wire])
+    stamp = revocations_stamp(tmp_path)
+    write_lists(tmp_path / REVOCATIONS_FILE, [NEW.wire])
+    known = Revocations([OLD])
+    live = LiveRevocations(tmp_path, revoking, lambda _: None, known=known, stamp=stamp, audit=NotAuditing())
+    live.keep(known)
+    live.look()
+    assert revoking.taken == [NEW.wire]
+
+
 def test_an_agent_that_keeps_nothing_has_no_file_to_look_at_again_and_again(revoking, monkeypatch):
     monkeypatch.setattr(live_revocations, "LOOK_S", 0.0)
-    live = LiveRevocations(None, revoking, lambda _: None, known=NOBODY_REVOKED, audit=NotAuditing())
+    live = LiveRevocations(
+        None, revoking, lambda _: None, known=NOBODY_REVOKED, stamp=(), audit=NotAuditing()
+    )
     live.look()
     assert live.wait_s() > 60
 

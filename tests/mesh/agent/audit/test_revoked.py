@@ -13,7 +13,7 @@ from tests.mesh.trust.test_revocations import AGENT, ENTRY, a_list
 
 def test_each_is_written_down_once(tmp_path):
     noted, told = Noted(), []
-    live = LiveRevocations(tmp_path, None, told.append, known=NOBODY_REVOKED, audit=noted)
+    live = LiveRevocations(tmp_path, None, told.append, known=NOBODY_REVOKED, stamp=(), audit=noted)
     live.keep(Revocations([a_list(1, ENTRY)]))
     live.keep(Revocations([a_list(2, ENTRY)]))
     ((kind, facts),) = noted.entries
@@ -29,7 +29,7 @@ def test_each_is_written_down_once(tmp_path):
 
 def test_one_that_was_known_at_the_start_is_none(tmp_path):
     noted, known = Noted(), Revocations([a_list(1, ENTRY)])
-    LiveRevocations(tmp_path, None, lambda _: None, known=known, audit=noted).keep(known)
+    LiveRevocations(tmp_path, None, lambda _: None, known=known, stamp=(), audit=noted).keep(known)
     assert noted.entries == []
 
 
@@ -41,7 +41,7 @@ def of(signer, number, *ids, issuer=b"the certificate of an issuer"):
 
 def test_a_revocation_that_is_lifted_is_written_down_with_who_has_lifted_it(tmp_path):
     noted, known = Noted(), Revocations([a_list(1, ENTRY)])
-    live = LiveRevocations(tmp_path, None, lambda _: None, known=known, audit=noted)
+    live = LiveRevocations(tmp_path, None, lambda _: None, known=known, stamp=(), audit=noted)
     live.keep(Revocations([a_list(2)]))
     ((kind, facts),) = noted.entries
     assert kind.value == "lifted"
