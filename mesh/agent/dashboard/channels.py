@@ -53,12 +53,12 @@ _PEER_CREDENTIALS: Final = struct.Struct("iII")
 
 
 class Pace:
-    """How fast clients are heard; those that are too fast are left waiting in the kernel's queues.
+    """How fast clients are heard; those that ask too fast are left waiting in the kernel's queues.
 
-    One that has just arrived is always read, so nobody who asks once waits for those who ask without pause
-    on connections that they have. A read takes one request, so no more are owed at a time than there are
-    connections, whatever clients have sent ahead: those who ask at a human pace on a connection of theirs, as
-    Prometheus does, have their turn within a second.
+    Newcomers have turns of their own, and the first request of one is always read: nobody who asks once waits
+    for those who ask without pause on connections that they have. A read takes one request, so no more are
+    owed at a time than there are connections, whatever clients have sent ahead: those who ask at a human pace
+    on a connection of theirs, as Prometheus does, have their turn within a second.
     """
 
     def __init__(self) -> None:
