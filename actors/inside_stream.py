@@ -8,9 +8,10 @@ from actors.runtime.actor import Actor
 from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Dispatcher, ListeningSocket, StreamSocket
 from mesh.diagnostics.talk import Talk
+from mesh.link.frames import MAX_SEGMENT_BYTES
 
 PIECES_PER_TURN: Final = 4
-"""Said, or heard, before other actors have their turn: a quarter of a megabyte."""
+"""Said, or heard, before other actors have their turn, of a segment each: a quarter of a megabyte."""
 
 BUSY_S: Final = 0.25
 """How often to look whether something is due while nothing can be said."""
@@ -89,7 +90,7 @@ class InsideStream(Actor[M], Generic[M]):
     def _hear(self, socket: StreamSocket) -> None:
         now, talk, buffer = self.now(), self._talk, self.dispatcher.read_buffer
         for _ in range(PIECES_PER_TURN):
-            room = min(talk.room(now), len(buffer))
+            room = min(talk.room(now), MAX_SEGMENT_BYTES)
             if room <= 0:
                 return
             try:
