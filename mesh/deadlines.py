@@ -11,8 +11,9 @@ from math import inf
 class Deadlines(list[float]):
     """Monotonic seconds for each member of one enumeration, numbered from 0; ``inf`` is never.
 
-    It is a list with the members as indexes, so reading, writing and ``min`` take no call of Python code:
-    both ends of a connection look at theirs some thirty times while it opens. It is made from :func:`never`.
+    It is a list with the members as indexes, so reading and writing take no call of Python code:
+    both ends of a connection look at theirs some thirty times while it opens. It is made from :func:`never`;
+    :func:`mesh.earliest.earliest` says which is first.
     """
 
     __slots__ = ()

@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar, assert_never
 
-from actors.connections.due import RETURN_AFTER_S, Due, earliest
+from actors.connections.due import RETURN_AFTER_S, Due
 from actors.connections.told_connection import ToldConnection
 from actors.messages import connection as messages
 from actors.messages import connection_table as table_messages
@@ -10,6 +10,7 @@ from actors.runtime.alarm import Alarm
 from actors.runtime.seam import Ref
 from mesh.connection.endings import End
 from mesh.connection.stream import PathVerdict
+from mesh.earliest import earliest
 from mesh.routing.detours import Proof
 from mesh.trust.identity import AgentId
 

@@ -26,6 +26,7 @@ from mesh.connection.patience import RESTART_PATIENCE_S, RETRY_AFTER_S, patience
 from mesh.connection.reject_codes import IngressVerdict, RejectCode
 from mesh.connection.repeating import FIRST_REPEAT_S, REPEATS_TO_DOUBT, repeat_delay_s
 from mesh.deadlines import Deadlines, never
+from mesh.earliest import earliest
 from mesh.errors import AuthenticationError
 from mesh.escaping import escaped
 from mesh.link.frames import Frame
@@ -157,7 +158,7 @@ class CandidateTrials:
             case IngressState.ABANDONED:
                 return self._deadlines[Due.END]
             case IngressState.OPENING:
-                due = min(self._deadlines)
+                due = earliest(self._deadlines)
                 for attempt in self._attempts.values():
                     due = min(due, attempt.repeat_at, attempt.hedge_at)
                 return due

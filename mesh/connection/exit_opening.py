@@ -25,6 +25,7 @@ from mesh.connection.reserved import is_reserved, read_reserved
 from mesh.connection.session_handshake import SessionResponder
 from mesh.connection.short_open import ShortResponder
 from mesh.deadlines import Deadlines, never
+from mesh.earliest import earliest
 from mesh.errors import AuthenticationError, RemoteProtocolError
 from mesh.link.frames import Frame
 from mesh.reaching import Failure, Kind
@@ -143,7 +144,7 @@ class ExitOpening:
 
     def deadline(self) -> float:
         """When to call :meth:`timeout`, in monotonic seconds."""
-        return min(self._deadlines)
+        return earliest(self._deadlines)
 
     def start(self, now: float) -> effects.ExitEffects:
         """Judge the OPEN."""
