@@ -9,12 +9,13 @@ import msgspec
 from actors.links.reports import LINK
 from actors.messages import dialer as dialer_messages
 from actors.messages.peer_directory import LinkEstablished, PeerStatus
-from actors.messages.peer_link import CloseLink
+from actors.messages.peer_link import CloseLink, PeerCertified
 from actors.meters import Meters
 from actors.runtime.seam import Ref, Timer
 from mesh.routing.records import Record
 from mesh.sampling import sampled
 from mesh.trust.certificates import TrustStore
+from mesh.trust.identity import AgentId
 from mesh.trust.naming import named
 
 log = logging.getLogger("mesh.links")
@@ -46,6 +47,8 @@ class LinkedPeer:
     """Whether the link will be closed, so that any newer one takes its place."""
     is_contested: bool = False
     """Whether it has been reported that the peer knows another instance of this agent."""
+    excuses: int = 0
+    """How often it has lost the right to relay within the last ``RIGHTS_GONE_S``."""
 
     @property
     def links(self) -> tuple[LinkEstablished, ...]:
@@ -62,6 +65,10 @@ class LinkedPeer:
         for dialer in [each for each in self.waiting_dialers if not each.is_alive()]:
             del self.waiting_dialers[dialer]
 
+    def certified(self) -> PeerCertified:
+        """What its link is to judge it by."""
+        return PeerCertified(self.link.certificate, is_excused=self.excuses > 0)
+
     def status(self, problem: str | None) -> PeerStatus:
         """What is shown of it, with what is wrong with its path."""
         link = self.link
@@ -76,6 +83,18 @@ class LinkedPeer:
             problem=problem,
             since_s=self.since_s,
         )
+
+
+def replaces(newcomer: LinkEstablished, present: LinkEstablished, own_id: AgentId) -> bool:
+    """Which of two links to one instance stays: true for the newer one.
+
+    Both ends dialed: each keeps the link that the lower ID dialed, so both keep the same one. Where one end
+    dialed twice it had lost the first, whatever this end still believes.
+    """
+    if newcomer.is_dialer == present.is_dialer:
+        return True
+    own_is_lower = own_id < newcomer.peer_id
+    return newcomer.is_dialer == own_is_lower
 
 
 def refused(link: LinkEstablished, trust: TrustStore, meters: Meters) -> CloseLink | None:

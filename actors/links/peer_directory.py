@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from actors.links.absent_peers import AbsentPeers
-from actors.links.linked_peer import RIGHTS_GONE_S, Challenge, LinkedPeer, certified_by, refused
+from actors.links.linked_peer import RIGHTS_GONE_S, Challenge, LinkedPeer, certified_by, refused, replaces
 from actors.links.path_problems import PathProblems
 from actors.links.reports import LINK
 from actors.links.twins import DUPLICATE, Twins
@@ -26,7 +26,7 @@ from mesh.link.arrivals import Arrivals
 from mesh.link.bodies import CHALLENGE_BYTES
 from mesh.routing.routes import RouteSnapshot
 from mesh.sampling import sampled
-from mesh.trust.certificates import Certificate, TrustStore
+from mesh.trust.certificates import TrustStore
 from mesh.trust.identity import AgentId, short_id
 from mesh.trust.naming import named
 
@@ -110,7 +110,8 @@ class PeerDirectory(Actor[messages.Inbound]):
             case route_table_messages.RoutesChanged(snapshot=snapshot):
                 self._routes = snapshot
                 self._publish()
-                self._follow_certificates(snapshot)
+                for peer in self._peers.values():
+                    self._follow_certificate(peer, snapshot)
             case messages.TwinMet():
                 self._twins.met_own(self.now())
             case messages.GetPeers():
@@ -121,8 +122,8 @@ class PeerDirectory(Actor[messages.Inbound]):
                 self._change_relaying(relays)
             case messages.TrustChanged(trust=trust):
                 self._change_trust(trust)
-            case messages.RightsGone(peer_id=peer_id, certificate=certificate):
-                self._rights_gone(peer_id, certificate)
+            case messages.RightsGone(link_urn=urn, peer_id=peer_id):
+                self._rights_gone(urn, peer_id)
             case messages.CloseAllLinks(reason=reason, reply_to=reply_to):
                 self._close_all(reason, reply_to)
             case messages.DialerReported():
@@ -148,9 +149,7 @@ class PeerDirectory(Actor[messages.Inbound]):
             self._challenge(peer, link)
         elif link.peer_static != peer.link.peer_static:
             self._refuse_copy(peer, link)
-        elif peer.is_retiring or self._replaces(link, peer.link):
-            # Both ends dialed: each keeps the link that the lower ID dialed, so both keep the same one.
-            # Where one end dialed twice it had lost the first, whatever this end still believes.
+        elif peer.is_retiring or replaces(link, peer.link, self._own_id):
             self._replace(peer, link)
         else:
             self._turn_away(peer, link, "another link to this peer is up")
@@ -166,16 +165,12 @@ class PeerDirectory(Actor[messages.Inbound]):
         self.tell(link.link, link_messages.CloseLink(_TOO_OFTEN))
         return False
 
-    def _replaces(self, newcomer: messages.LinkEstablished, present: messages.LinkEstablished) -> bool:
-        if newcomer.is_dialer == present.is_dialer:
-            return True
-        own_is_lower = self._own_id < newcomer.peer_id
-        return newcomer.is_dialer == own_is_lower
-
     def _admit(self, link: messages.LinkEstablished) -> None:
         before = self._peers.get(link.peer_id)
         since_s = self.now() if before is None else before.since_s
-        self._peers[link.peer_id] = LinkedPeer(link=link, rtt_s=link.rtt_s, since_s=since_s)
+        peer = self._peers[link.peer_id] = LinkedPeer(link=link, rtt_s=link.rtt_s, since_s=since_s)
+        if self._routes is not None:  # its handshake may be older than its record
+            self._follow_certificate(peer, self._routes)
         self._absent.found(link.peer_id)
         origin = "dialed" if link.is_dialer else "accepted"
         log.info(
@@ -294,19 +289,22 @@ class PeerDirectory(Actor[messages.Inbound]):
             self.tell(link.link, farewell)
         return farewell is not None
 
-    def _follow_certificates(self, snapshot: RouteSnapshot) -> None:
-        for peer_id, peer in self._peers.items():
-            before, peer.link = peer.link.certificate, certified_by(snapshot.records.get(peer_id), peer.link)
-            after = peer.link.certificate
-            if before.may_relay and not after.may_relay:
-                self.schedule(RIGHTS_GONE_S, messages.RightsGone(peer_id, after))
-            elif before is not after and before != after:
-                self.tell(peer.link.link, link_messages.PeerCertified(after))
+    def _follow_certificate(self, peer: LinkedPeer, snapshot: RouteSnapshot) -> None:
+        present = peer.link
+        peer.link = certified_by(snapshot.records.get(present.peer_id), present)
+        if present.certificate == peer.link.certificate:
+            return
+        if present.certificate.may_relay and not peer.link.certificate.may_relay:
+            peer.excuses += 1
+            gone = messages.RightsGone(present.link.actor_urn, present.peer_id)
+            self.schedule(RIGHTS_GONE_S, gone)
+        self.tell(present.link, peer.certified())
 
-    def _rights_gone(self, peer_id: AgentId, certificate: Certificate) -> None:
+    def _rights_gone(self, urn: str, peer_id: AgentId) -> None:
         peer = self._peers.get(peer_id)
-        if peer is not None and peer.link.certificate is certificate:
-            self.tell(peer.link.link, link_messages.PeerCertified(certificate))
+        if peer is not None and peer.link.link.actor_urn == urn:
+            peer.excuses -= 1
+            self.tell(peer.link.link, peer.certified())
 
     # -- two instances of one identity -----------------------------------------------------------------------
 

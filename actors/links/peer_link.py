@@ -118,8 +118,8 @@ class PeerLink(Actor[messages.Inbound]):
             case messages.ForwardingChanged(links=links, routes=routes):
                 self._forwarding.follow(links, routes, self._link.peer)
                 self._output.queue.know(links)
-            case messages.PeerCertified(certificate=certificate):
-                self._link.peer = self._link.peer.certified(certificate)
+            case messages.PeerCertified(certificate=certificate, is_excused=is_excused):
+                self._link.peer = self._link.peer.certified(certificate, is_excused=is_excused)
                 self._reports.peer_name = self._link.name = certificate.name
             case messages.AdmitLink():
                 if self._acceptor is not None:

@@ -137,9 +137,8 @@ class TrustChanged(msgspec.Struct, frozen=True):
 class RightsGone(msgspec.Struct, frozen=True):
     """Timer: what a peer has sent by virtue of rights that it has given up has come by now."""
 
+    link_urn: str
     peer_id: AgentId
-    certificate: Certificate
-    """That it has shown since."""
 
 
 class CloseAllLinks(msgspec.Struct, frozen=True):

@@ -75,6 +75,8 @@ class PeerCertified(msgspec.Struct, frozen=True):
     """Fact: the peer of this link, which is up, shows another certificate from now on."""
 
     certificate: Certificate
+    is_excused: bool
+    """Whether it has lost the right to relay so lately that what it passed on before may still come."""
 
 
 class PingDue(msgspec.Struct, frozen=True):

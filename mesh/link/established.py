@@ -31,10 +31,12 @@ class EstablishedLink:
     """Those that both have."""
     clock_ahead_s: float | None = None
     """How far the peer's clock is ahead of this machine's, about; ``None`` if it does not tell."""
+    is_excused: bool = False
+    """Whether the peer may speak in the name of others, though its certificate does not let it any more."""
 
-    def certified(self, certificate: Certificate) -> "EstablishedLink":
+    def certified(self, certificate: Certificate, *, is_excused: bool) -> "EstablishedLink":
         """The same with the certificate that the peer shows now, which has been judged."""
-        return replace(self, peer=certificate)
+        return replace(self, peer=certificate, is_excused=is_excused)
 
     def without_keys(self) -> "EstablishedLink":
         """The same, for as long as the link lives: its keys are where they are used, and nowhere else."""

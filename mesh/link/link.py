@@ -344,7 +344,7 @@ class Link:
         local: list[Frame] = []
         transit: dict[AgentId, list[Frame]] = {}
         own_id, peer = self._own_id, self.peer
-        relays, returned = peer.peer.may_relay, 0
+        relays, returned = peer.peer.may_relay or peer.is_excused, 0
         for frame in frames:
             kind, destination = frame.type, frame.destination
             if kind < FIRST_CONNECTION_TYPE:
