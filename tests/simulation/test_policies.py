@@ -7,14 +7,26 @@ import pytest
 import yaml
 
 from actors.connections.remote_certificates import RemoteCertificates
+from actors.messages.peer_link import CloseLink
+from mesh.link.frames import Frame, FrameType
 from scripts.simulation.policies.knowledge import earliest
 from scripts.simulation.policies.law import Grant, Known, Law, Listing
+from scripts.simulation.policies.watch import serves
 from scripts.simulation.real_runner import run_real
 from scripts.simulation.runner import Order, run, run_order
 from scripts.simulation.scenario import ScenarioError
+from tests.actors.links.link_company import OWN, PEER, LinkScene
 from tests.examples import seeds
+from tests.frame_sizes import smallest_body
 
 SCENARIO = Path(__file__).resolve().parents[2] / "config" / "scenarios" / "policies.yaml"
+
+
+@pytest.fixture
+def scene():
+    scene = LinkScene()
+    yield scene
+    scene.world.stop()
 
 
 @pytest.mark.parametrize("seed", seeds(1))
@@ -38,6 +50,17 @@ def test_other_keys_and_real_processes_are_refused(tmp_path):
     document["services"][0]["key"] = "another"
     (file := tmp_path / "policies.yaml").write_text(yaml.safe_dump(document))
     assert "nothing is known of the keys ['another']" in run(Order(str(file), 1)).broken
+
+
+def test_a_link_that_waits_for_nothing_but_its_end_serves_nobody(scene):
+    peer = scene.admitted(may_relay=False)
+    assert serves(scene.link)
+    scene.tell(CloseLink("revoked"))  # its peer has not closed yet, as over a way that is cut
+    assert scene.is_alive
+    assert not serves(scene.link)
+    peer.send_frames(Frame(FrameType.DATA, False, PEER.id, OWN.id, 1, 0, smallest_body(FrameType.DATA)))
+    scene.run(0.1)
+    assert scene.table.heard == []
 
 
 # -- the law -------------------------------------------------------------------------------------------------

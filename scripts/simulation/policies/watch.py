@@ -7,6 +7,7 @@ from actors.connections.connection_end import ConnectionEnd
 from actors.links.peer_link import PeerLink
 from actors.meters import Meters
 from actors.runtime.virtual.links import RETRANSMISSION_S
+from mesh.link.states import SILENT
 from scripts.simulation.conversation import Conversation, Heard
 from scripts.simulation.invariants import InvariantError
 from scripts.simulation.policies.knowledge import IN_TIME_S
@@ -20,6 +21,15 @@ ARRIVES_S: Final = 20.0
 
 LINKED_S: Final = 0.1
 """From when both ends have a link until what each has for the other is under way."""
+
+
+def serves(link: PeerLink) -> bool:
+    """Whether a link takes or sends anything.
+
+    One that has said why it is closed does neither, and drops what comes: it keeps its socket until the other
+    end has closed, too, for a second at most. Over a way that is cut it takes that second.
+    """
+    return link._link.state not in SILENT
 
 
 class PolicyWatch:
@@ -168,7 +178,7 @@ class PolicyWatch:
             routes = self._mesh.routes(judge)
             if not refused or routes is None:
                 continue
-            for link in self._reported(judge):
+            for link in filter(serves, self._reported(judge)):
                 self._expect_none(refused.get(link._link.peer.peer_id), judge, "is linked to")
             for agent_id, other in refused.items():
                 if agent_id in routes.records:
