@@ -32,8 +32,8 @@ class EnvironmentFailedError(Exception):
     """No environment; the text is for people."""
 
 
-def continue_in_environment(extra: str, environment: Path = ENVIRONMENT) -> None:
-    """Return inside ``environment`` with ``extra`` installed, by running the script again in it.
+def continue_in_environment(extra: str = "", environment: Path = ENVIRONMENT) -> None:
+    """Return inside ``environment`` with the project and ``extra``, by running the script again in it.
 
     Exits where this is not Linux, this Python is too old or an installation fails.
     """
@@ -50,13 +50,13 @@ def continue_in_environment(extra: str, environment: Path = ENVIRONMENT) -> None
         os.execv(python, [str(python), *sys.argv])  # noqa: S606 -- the very same script, in its environment
 
 
-def prepare(environment: Path, interpreter: str, extra: str, *options: str) -> Path:
-    """The Python of ``environment``, made with ``interpreter`` and with ``extra`` installed in it.
+def prepare(environment: Path, interpreter: str, extra: str = "", *options: str) -> Path:
+    """The Python of ``environment``, made with ``interpreter``, and with the project and ``extra`` in it.
 
     Args:
         environment: its folder.
         interpreter: what it is made with.
-        extra: what of the project's optional dependencies is installed.
+        extra: what of the project's optional dependencies is installed, if any.
         options: for pip.
 
     Raises:
@@ -87,7 +87,8 @@ def prepare(environment: Path, interpreter: str, extra: str, *options: str) -> P
             *PLAINLY,
             *options,
         ]
-        if subprocess.run([*command, "-e", f"{ROOT}[{extra}]"], check=False).returncode:
+        project = f"{ROOT}[{extra}]" if extra else str(ROOT)
+        if subprocess.run([*command, "-e", project], check=False).returncode:
             raise EnvironmentFailedError(f"the installation into {environment.name} failed")
         current = [line for line in installed if line.startswith(wanted)]
         stamp.write_text("\n".join([*current, wanted + extra]))

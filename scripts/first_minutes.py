@@ -11,7 +11,7 @@ import sys
 
 import bootstrap
 
-bootstrap.continue_in_environment("fast")
+bootstrap.continue_in_environment()
 
 sys.path.insert(0, str(bootstrap.ROOT))
 

@@ -8,7 +8,7 @@ import sys
 import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.continue_in_environment("fast")
+    bootstrap.continue_in_environment()
     sys.path.insert(0, str(bootstrap.ROOT))
 
     from scripts.benchmark.joining import main

@@ -114,7 +114,7 @@ class Newcomer:
         self._says(NEAR, "python3 -m venv ~/mesh && . ~/mesh/bin/activate", is_online=True)
         self._programs = self._homes[NEAR] / "mesh" / "bin"
         pip = "pip install --quiet --disable-pip-version-check"
-        self._says(NEAR, f"{pip} '.[fast]'", where=clone, is_online=True, timeout_s=INSTALL_TIMEOUT_S)
+        self._says(NEAR, f"{pip} .", where=clone, is_online=True, timeout_s=INSTALL_TIMEOUT_S)
         print(f"\n    (and the same at {FAR})", flush=True)
 
     def makes_a_mesh(self) -> None:

@@ -41,9 +41,7 @@ def imported(*folders):
 
 
 def test_what_an_agent_needs_is_what_it_imports():
-    assert imported("mesh", "actors") - required(PROJECT["optional-dependencies"]["fast"]) == required(
-        PROJECT["dependencies"]
-    )
+    assert imported("mesh", "actors") == required(PROJECT["dependencies"])
 
 
 def test_what_the_scripts_import_is_there_after_the_check_has_made_the_environment():
@@ -54,7 +52,7 @@ def test_what_the_scripts_import_is_there_after_the_check_has_made_the_environme
 def test_the_demo_and_the_benchmark_need_nothing_that_an_agent_does_not():
     """They run without the development tools."""
     mentioned = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
-    users = [path.name for path in mentioned if 'in_environment("fast")' in path.read_text()]
+    users = [path.name for path in mentioned if "in_environment()" in path.read_text()]
     assert sorted(users) == [
         "bench.py",
         "bench_api.py",
@@ -83,7 +81,7 @@ def locked():
 
 def test_the_lock_file_has_what_an_agent_needs_in_the_versions_that_are_allowed():
     lock = locked()
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["fast"]:
+    for text in PROJECT["dependencies"]:
         requirement = Requirement(text)
         entry = Requirement(lock[normal(requirement.name)].partition("--hash")[0])
         (pinned,) = entry.specifier

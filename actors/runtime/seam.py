@@ -1,7 +1,7 @@
 """The seam: all that actors may use of the outside world, as interfaces.
 
 Actors reach sockets, the resolver, timers, the clocks and randomness only through a :class:`Dispatcher`.
-``real/loop.py`` implements it over asyncio and real sockets, ``virtual/dispatcher.py`` over a virtual clock
+``real/loop.py`` implements it over epoll and real sockets, ``virtual/dispatcher.py`` over a virtual clock
 and an in-memory network. Every call is made on the dispatcher's own thread unless it says otherwise.
 """
 

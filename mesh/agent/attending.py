@@ -154,11 +154,10 @@ def _attend(started: Started, stack: contextlib.ExitStack) -> int:
     # Objects made so far live as long as the process: no collection need look at them again.
     gc.freeze()
     log.info(
-        "agent %(agent)s %(id)s runs on %(event_loop)s, descriptor limit %(descriptor_limit)d",
+        "agent %(agent)s %(id)s runs, descriptor limit %(descriptor_limit)d",
         {
             "agent": credentials.certificate.name,
             "id": display_id(status.own_id),
-            "event_loop": started.dispatcher.event_loop,
             "descriptor_limit": started.descriptor_limit,
         },
         extra=told_event(EventKind.AGENT),

@@ -106,7 +106,7 @@ def _handled(section: LoggingSection, target: TextIO) -> Iterator[LogOutput]:
     before = root.propagate, root.level, libraries.level
     root.propagate = False
     output.apply(section)
-    # Libraries (Waitress, asyncio, Pykka) speak up only when something is wrong.
+    # Libraries (Waitress, Pykka) speak up only when something is wrong.
     libraries.setLevel(logging.WARNING)
     for destination in (root, libraries):
         destination.addHandler(handler)

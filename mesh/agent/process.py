@@ -6,9 +6,7 @@ Waitress's threads, and the main thread waits for signals.
 
 import contextlib
 import gc
-import os
 import time
-from importlib.util import find_spec
 from typing import Final
 
 from actors.messages import control_end as control_end_messages
@@ -28,7 +26,6 @@ from mesh.agent.dashboard.listening import take_port
 from mesh.agent.enumerations import quicken_enumerations
 from mesh.agent.events import Events
 from mesh.agent.file_stamps import ReadStamps, stamps_before_reading
-from mesh.agent.files import AgentFileError
 from mesh.agent.held_calls import HeldCalls
 from mesh.agent.importing import importing
 from mesh.agent.layers import Layers
@@ -64,11 +61,6 @@ LOOK_S: Final = 0.005
 SETTLE_S: Final = 0.03
 """For the actors to take their addresses, or to hear over that link who offers what."""
 
-EVENT_LOOP_VARIABLE: Final = "MESH_EVENT_LOOP"
-"""Of the environment: ``uvloop`` or ``asyncio``. Without it uvloop runs the agent where it is installed."""
-
-EVENT_LOOPS: Final = ("uvloop", "asyncio")
-
 
 def run(source: ConfigSource, loaded: Loaded, output: LogOutput) -> int:
     """Run the agent until it is told to stop; the process's exit status.
@@ -79,12 +71,11 @@ def run(source: ConfigSource, loaded: Loaded, output: LogOutput) -> int:
         output: where the log goes.
 
     Raises:
-        AgentFileError: a key, a certificate, the HTTP port or the event loop cannot be used; the text is one
+        AgentFileError: a key, a certificate or the HTTP port cannot be used; the text is one
             line for people.
     """
     forbid_core_dumps()  # before there is a key
     config, written = loaded
-    event_loop = _event_loop()
     events, stamps = Events(), stamps_before_reading(config)
     with events.signals():
         try:
@@ -101,7 +92,6 @@ def run(source: ConfigSource, loaded: Loaded, output: LogOutput) -> int:
             credentials=credentials,
             stamps=stamps,
             events=events,
-            event_loop=event_loop,
         )
 
 
@@ -113,7 +103,6 @@ def _run(
     credentials: Credentials,
     stamps: ReadStamps,
     events: Events,
-    event_loop: str,
 ) -> int:
     file, written = loaded
     layers = Layers(file, () if file.agent.data_dir is None else read_saved(file.agent.data_dir))
@@ -127,7 +116,7 @@ def _run(
     gc.set_threshold(*GC_THRESHOLDS)
     meters, budget = Meters(journal=output.journal), StreamBudget(config.limits.stream_buffer_bytes)
     relay_budget = RelayBudget(config.limits.relay_buffer_bytes)
-    dispatcher = LoopDispatcher("actors", on_fatal=events.put, prefer_uvloop=event_loop == "uvloop")
+    dispatcher = LoopDispatcher("actors", on_fatal=events.put)
     asked: HeldCalls[Caller, bytes, Ref[control_end_messages.AnswerFound]] = HeldCalls()
     wished: HeldCalls[Caller, bytes, Ref[control_end_messages.AnswerFound]] = HeldCalls()
     revoked: HeldCalls[Revocations] = HeldCalls()
@@ -201,17 +190,3 @@ def _let_serve(config: Config, meters: Meters) -> None:
     while config.peers and not meters.peers.by_peer() and time.monotonic() < deadline:
         time.sleep(LOOK_S)
     time.sleep(SETTLE_S)
-
-
-def _event_loop() -> str:
-    """Which event loop the environment asks for, or the better one that there is."""
-    wanted = os.environ.get(EVENT_LOOP_VARIABLE, "")
-    has_uvloop = find_spec("uvloop") is not None
-    if not wanted:
-        return "uvloop" if has_uvloop else "asyncio"
-    if wanted not in EVENT_LOOPS:
-        expected = " or ".join(EVENT_LOOPS)
-        raise AgentFileError(f"{EVENT_LOOP_VARIABLE}: expected {expected}, found {wanted!r}")
-    if wanted == "uvloop" and not has_uvloop:
-        raise AgentFileError(f"{EVENT_LOOP_VARIABLE}: uvloop is not installed; install it, or use asyncio")
-    return wanted

@@ -10,7 +10,7 @@ STANDARD_DESCRIPTORS: Final = range(3)
 def complete_standard_streams() -> None:
     """Let those that are closed lead to ``/dev/null``; to be called before anything else is opened.
 
-    The next socket would get the number otherwise: log lines would go to a peer, and uvloop cannot close it.
+    The next socket would get the number otherwise: log lines would go to a peer.
     """
     for descriptor in STANDARD_DESCRIPTORS:
         try:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 
-from mesh.agent.process import EVENT_LOOP_VARIABLE
 from scripts.benchmark.processes import HERE, Place, Process, free_ports, wait_for_echo
 from scripts.benchmark.ways import CROWD_ADDRESSES, Servers, Way
 from scripts.lab.agent_processes import PROGRAM, write_config
@@ -30,19 +29,13 @@ class Members:
     Args:
         folder: where their keys, configurations and logs go; made here.
         places: where each of them runs.
-        event_loop: which one they run on; nothing leaves it to the environment and to what is installed.
         software: whose agents run.
     """
 
-    def __init__(
-        self, folder: Path, places: Sequence[Place], event_loop: str = "", software: Software = OURS
-    ) -> None:
+    def __init__(self, folder: Path, places: Sequence[Place], software: Software = OURS) -> None:
         self._folder = folder
         self._places = places
         self._software = software
-        self._environment = dict(software.environment)
-        if event_loop:
-            self._environment[EVENT_LOOP_VARIABLE] = event_loop
         self.names = [f"agent{number + 1}" for number in range(len(places))]
         self._authority = init_mesh(folder, [f"{name}:all" for name in self.names], software)
         ports = free_ports(2 * len(places))
@@ -67,7 +60,7 @@ class Members:
         write_config(path, config)
         command = [*self._places[number].prefix, *self._software.command(*PROGRAM, path)]
         log = self._folder / f"{name}.log"
-        return Process(command, log, cwd=self._software.folder, environment=self._environment)
+        return Process(command, log, cwd=self._software.folder, environment=self._software.environment)
 
     def config(self, number: int) -> Path:
         """The configuration of agent ``number``, once it has been started."""
@@ -83,7 +76,6 @@ def mesh(
     folder: Path,
     *,
     places: Sequence[Place],
-    event_loop: str = "",
     software: Software = OURS,
 ) -> Iterator[Way]:
     """A chain of agents: the first has the listeners, the last the endpoints, each dials the next."""
@@ -93,7 +85,7 @@ def mesh(
             targets[f"crowd{number}"] = f"{address}:{services.crowd_port}"
     ports = dict(zip(targets, free_ports(len(targets)), strict=True))
     listeners = {key: f"127.0.0.1:{port}" for key, port in ports.items()}
-    members = Members(folder, places, event_loop, software)
+    members = Members(folder, places, software)
     last = len(places) - 1
     with contextlib.ExitStack() as stack:
         processes = {}

@@ -38,9 +38,6 @@ from scripts.lab.processes import sigterm_unwinds
 from scripts.lab.software import OURS, Software, found_at
 
 MESHES: Final = tuple(f"mesh-{agents}" for agents in range(1, chain.MOST_AGENTS + 1))
-ON_ASYNCIO: Final = "mesh-3-asyncio"
-"""The three agents on asyncio's own event loop, in the same rounds as those on uvloop."""
-
 BEFORE: Final = f"{ways.CHAIN}-before"
 """Three agents of another checkout."""
 
@@ -53,7 +50,7 @@ BESIDE: Final = (BEFORE, COMPILED_MESH)
 AGENT: Final = "agent"
 """Stands for a way where agents are measured that carry nothing."""
 
-WAYS: Final = ("plain", "socat-3", "ssh-L", "ssh-J", "ssh-L-chacha", "ssh-J-chacha", *MESHES, ON_ASYNCIO)
+WAYS: Final = ("plain", "socat-3", "ssh-L", "ssh-J", "ssh-L-chacha", "ssh-J-chacha", *MESHES)
 QUICK_WAYS: Final = ("plain", "ssh-L", "ssh-J", "mesh-2", "mesh-3")
 EACH_ROUND: Final = ("bulk", "many", "ping", "busy", "slow", "connect", "at-once")
 ONCE: Final = ("memory", "crowd")
@@ -73,19 +70,16 @@ def open_ways(
         cipher = ssh.CHACHA if name.endswith("chacha") else ssh.AES
         return lambda: ssh.ssh(services, folder / name, jump=name.startswith("ssh-J"), cipher=cipher)
 
-    def over_mesh(name: str, agents: int, event_loop: str = "", software: Software = OURS) -> Opener:
+    def over_mesh(name: str, agents: int, software: Software = OURS) -> Opener:
         places = chain.chain_of(agents)
-        return lambda: chain.mesh(
-            services, folder / name, places=places, event_loop=event_loop, software=software
-        )
+        return lambda: chain.mesh(services, folder / name, places=places, software=software)
 
     openers: dict[str, Opener] = {
         "plain": lambda: ways.plain(services),
         "socat-3": lambda: ways.socat(services, folder / "socat-3", places=chain.chain_of(3)),
         **{name: over_ssh(name) for name in WAYS if name.startswith("ssh")},
         **{name: over_mesh(name, number + 1) for number, name in enumerate(MESHES)},
-        ON_ASYNCIO: over_mesh(ON_ASYNCIO, 3, "asyncio"),
-        **{name: over_mesh(name, 3, software=software) for name, software in chosen.beside.items()},
+        **{name: over_mesh(name, 3, software) for name, software in chosen.beside.items()},
     }
     missing = {"ssh": ssh.ssh_missing(), "socat": ways.socat_missing()}
     opened = {}
@@ -192,7 +186,6 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
         "congestion control": congestion_control,
-        "event loop": os.environ.get("MESH_EVENT_LOOP", "uvloop"),
     }
 
 

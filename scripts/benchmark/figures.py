@@ -92,7 +92,6 @@ COMPARED: Final = (
     ("mesh-2", "ssh-L"),
     ("mesh-3", "ssh-J"),
     ("mesh-3-compiled", "ssh-J"),
-    ("mesh-3-asyncio", "mesh-3"),
     ("mesh-3-compiled", "mesh-3"),
     ("mesh-3", "mesh-3-before"),
     ("mesh-3", "ssh-J-chacha"),

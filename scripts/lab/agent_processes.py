@@ -2,9 +2,7 @@
 
 import contextlib
 import http.client
-import itertools
 import json
-import os
 import re
 import signal
 import subprocess
@@ -21,7 +19,6 @@ from mesh.agent.control.requests import RELOAD
 from mesh.agent.control.socket_file import NAME as CONTROL
 from mesh.agent.dashboard.single_flight import FRESH_S
 from mesh.agent.outcome import Outcome
-from mesh.agent.process import EVENT_LOOP_VARIABLE, EVENT_LOOPS
 from scripts.lab.ports import LOOPBACK
 from scripts.lab.processes import ROOT, Process, python
 from scripts.lab.waiting import POLL_S, wait_until
@@ -33,9 +30,6 @@ RELOADED: Final = re.compile(r"reload [0-9]+ (?:done|refused)")
 """The end of a reload in the log."""
 QUIET: Final = ("open_connections", "stream_count", "pending_opens", "unacknowledged_segments")
 """Figures of the dashboard that are zero when nobody is connected."""
-
-_event_loops = itertools.cycle(EVENT_LOOPS)
-"""Agents run on each of them in turn, for what one hides the other may show; their logs say which."""
 
 
 def get(port: int, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
@@ -93,7 +87,6 @@ class AgentProcess:
         self.http_port = http_port
         self.config_file = folder / "config.yaml"
         self.log = folder / LOG_FILE
-        self.event_loop = os.environ.get(EVENT_LOOP_VARIABLE) or next(_event_loops)
         self._process: Process | None = None
 
     @property
@@ -145,7 +138,6 @@ class AgentProcess:
             command,
             self.log,
             cwd=ROOT,
-            environment={EVENT_LOOP_VARIABLE: self.event_loop},
             inherited=inherited,
         )
         if wait:

@@ -139,7 +139,6 @@ def run(name: str, effort: Effort, seed: int) -> Outcome:
             TRIALS[name].run(stage)
         except (AssertionError, OSError, EOFError) as error:
             stage.fault(f"{type(error).__name__}: {error}")
-        _say(", ".join(f"{agent.name} on {agent.event_loop}" for agent in mesh.agents))
         for line in complaints(mesh):
             stage.fault(line)
         if stage.outcome.faults:

@@ -105,12 +105,12 @@ def test_an_environment_is_made_once(scripts, ran, tmp_path):
 
 
 def test_an_environment_whose_python_is_gone_is_made_anew(scripts, ran, tmp_path):
-    scripts.bootstrap.prepare(tmp_path / "v", "python3.11", "fast")
+    scripts.bootstrap.prepare(tmp_path / "v", "python3.11")
     python = tmp_path / "v" / "bin" / "python"
     python.unlink()
     python.symlink_to("/nowhere/python3.11")
     ran.commands.clear()
-    scripts.bootstrap.prepare(tmp_path / "v", "python3.12", "fast")
+    scripts.bootstrap.prepare(tmp_path / "v", "python3.12")
     assert [command[0] for command in ran.commands] == ["python3.12", "python3.12", str(python)]
 
 

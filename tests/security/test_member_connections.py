@@ -61,7 +61,6 @@ def test_one_ingress_cannot_hold_all_places_nor_all_descriptors_of_an_exit(mesh,
             hq.offer(key, service.port)
             ports[key] = victim.listen(key), attacker.listen(key)
         hq.config["forward"]["endpoints"][0]["max_connections"] = 20
-        hq.event_loop = "uvloop"  # takes more descriptors for itself
         hq.start(prefix=("sh", "-c", 'ulimit -n 256; exec "$@"', "sh"))
         mesh.start()
         for key in ports:

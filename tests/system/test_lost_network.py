@@ -101,9 +101,9 @@ class Server:
         return self._heard.get(timeout=LIMIT_S) == "holds"
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def dispatcher(request):
-    dispatcher = LoopDispatcher(prefer_uvloop=request.param == "uvloop")
+@pytest.fixture
+def dispatcher():
+    dispatcher = LoopDispatcher()
     dispatcher.start()
     yield dispatcher
     assert dispatcher.stop(LIMIT_S)

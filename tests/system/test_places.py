@@ -4,7 +4,6 @@ import socket
 
 import pytest
 
-from mesh.agent.process import EVENT_LOOPS
 from scripts.lab.clients import connect, read_all, read_exactly, reset
 from scripts.lab.services import Service, echo_until_reset
 
@@ -36,9 +35,8 @@ def say_nothing(client):
 MANNERS = (say_and_close, finish_and_read, say_and_reset, say_nothing)
 
 
-@pytest.mark.parametrize("event_loop", EVENT_LOOPS)
 @pytest.mark.parametrize("limited", ["listener", "endpoint"])
-def test_the_next_client_gets_the_place_of_the_one_before(mesh, limited, event_loop):
+def test_the_next_client_gets_the_place_of_the_one_before(mesh, limited):
     branch, relay, hq = mesh.chain("branch", "relay", "hq")
     with Service(echo_until_reset) as service:
         hq.offer("a", service.port)
@@ -46,7 +44,6 @@ def test_the_next_client_gets_the_place_of_the_one_before(mesh, limited, event_l
         if limited == "endpoint":
             hq.config["forward"]["endpoints"][0]["max_connections"] = 1
         for agent in (branch, relay, hq):
-            agent.event_loop = event_loop
             agent.start()
         branch.wait_for_route("a")
         for manner in MANNERS:

@@ -146,7 +146,7 @@ PRESENT: Final[dict[str, Counts]] = {
         ("all", "held blocks"): 0.80,
         ("all", "held bytes"): 1000.00,
     },
-    # As the first, but three agents on real sockets of one process, and asyncio's own loop.
+    # As the first, but three agents on real sockets of one process.
     "a connection's calls": {
         ("branch", "system calls"): 14.20,
         (

@@ -115,7 +115,7 @@ def real_mesh() -> Iterator[int]:
         stack.callback(echo.close)
         relay_port, port = ports.reserve(), ports.reserve()
         for name in ("relay", "hq", "branch"):
-            dispatcher = LoopDispatcher(name, prefer_uvloop=False)
+            dispatcher = LoopDispatcher(name)
             stack.callback(dispatcher.stop, PATIENCE_S)
             dispatcher.start()
             setup = _setup(

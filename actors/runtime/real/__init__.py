@@ -1,1 +1,1 @@
-"""The seam over an asyncio event loop and the kernel's sockets."""
+"""The seam over an event loop of its own and the kernel's sockets."""

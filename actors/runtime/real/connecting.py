@@ -8,7 +8,8 @@ from typing import Final
 from pykka import ActorDeadError
 
 from actors.runtime.real.native_address import Sockaddr, native_address, socket_name
-from actors.runtime.real.readiness import Reactor
+from actors.runtime.real.poller import WRITE, Watcher
+from actors.runtime.real.readiness import CLOSED, Reactor
 from actors.runtime.real.socket_options import set_options
 from actors.runtime.real.streams import LoopStreamSocket, ResetStreamSocket
 from actors.runtime.reference import tell_if_alive
@@ -29,7 +30,7 @@ IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Of Linux (include/uapi/linux/in.h): a port is drawn when it is known where to, so two may have one."""
 
 
-class ConnectAttempt:
+class ConnectAttempt(Watcher):
     """A connect under way: an :class:`~actors.runtime.seam.Attempt`.
 
     It stands in ``pending`` until it ends, so that a dispatcher that stops can cancel what is left.
@@ -56,6 +57,7 @@ class ConnectAttempt:
         token: int,
         pending: "set[ConnectAttempt]",
     ) -> None:
+        super().__init__(CLOSED)
         self._reactor = reactor
         self._ref = ref
         self._address = address
@@ -98,7 +100,8 @@ class ConnectAttempt:
             return
         if number in _UNDER_WAY:
             self._pending.add(self)
-            self._reactor.add_writer(sock.fileno(), self._settled)
+            self.fd = sock.fileno()
+            self._reactor.poller.want(self, WRITE)
         elif number == errno.EAGAIN and not self._is_tcp:
             self._pending.add(self)
             self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock)
@@ -111,7 +114,8 @@ class ConnectAttempt:
             self._stop_waiting()
             self._close()
 
-    def _settled(self) -> None:
+    def heard(self, events: int) -> None:
+        """The connect has succeeded or failed."""
         if self._socket is not None:
             self._stop_waiting()
             self._finish(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
@@ -120,8 +124,7 @@ class ConnectAttempt:
         self._pending.discard(self)
         if self._retry is not None:
             self._retry.cancel()
-        if self._socket is not None:
-            self._reactor.remove_writer(self._socket.fileno())
+        self._reactor.poller.forget(self)
 
     def _finish(self, number: int) -> None:
         sock = self._socket

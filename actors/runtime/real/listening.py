@@ -109,7 +109,7 @@ class LoopListeningSocket:
         """
         if self._listening:
             self._listening = False
-            self._watch()  # before the shutdown: a parked socket reports a hang-up, for ever
+            self._readiness.pause()  # a parked socket reports a hang-up, for ever
             self._stop_listening()
 
     def accept(self) -> StreamSocket:
@@ -157,7 +157,7 @@ class LoopListeningSocket:
 
     def close(self) -> None:
         """Give up the port; idempotent."""
-        self._readiness.stop()
+        self._readiness.close()
         self._listening = self._reading = False
         self._shown = None
         self._socket.close()

@@ -1,8 +1,6 @@
 """A look-up under way, for the actor that asked."""
 
-import asyncio
-import contextlib
-
+from actors.runtime.real.event_loop import EventLoop
 from actors.runtime.real.resolver import Addresses, Question, Resolver, literal_address, local_addresses
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import NamesResolved, Ref
@@ -19,7 +17,7 @@ class LookUp:
         self._question: Question | None = None
         """What the resolver was asked, until it has answered."""
 
-    def begin(self, resolver: Resolver, loop: asyncio.AbstractEventLoop, host: str, port: int) -> None:
+    def begin(self, resolver: Resolver, loop: EventLoop, host: str, port: int) -> None:
         """Ask ``resolver`` if need be; ``loop`` is the dispatcher's own."""
         literal = literal_address(host, port)
         if literal is not None:
@@ -31,8 +29,7 @@ class LookUp:
             return
 
         def answer(addresses: Addresses, reason: str) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
-                loop.call_soon_threadsafe(self._answer, addresses, reason)
+            loop.call_from_thread(self._answer, addresses, reason)
 
         self._question = resolver.lookup(host, port, answer)
 

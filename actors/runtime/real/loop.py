@@ -1,10 +1,7 @@
-"""Many actors on one thread: a dispatcher over an asyncio event loop, uvloop's where it is installed."""
+"""Many actors on one thread: a dispatcher over an event loop of its own."""
 
-import asyncio
-import contextlib
 import enum
 import logging
-import math
 import os
 import random
 import threading
@@ -16,11 +13,10 @@ from actors.runtime.actor import Actor
 from actors.runtime.descriptors import Descriptors
 from actors.runtime.real.binding import Binder
 from actors.runtime.real.connecting import ConnectAttempt
+from actors.runtime.real.event_loop import EventLoop
 from actors.runtime.real.look_up import LookUp
 from actors.runtime.real.pairs import stream_pair
 from actors.runtime.real.resolver import RESOLVER_THREADS, Resolver
-from actors.runtime.real.stream_ends import StreamEnds
-from actors.runtime.real.turns import Turns
 from actors.runtime.reference import tell_if_alive
 from actors.runtime.seam import (
     PLAIN_OPTIONS,
@@ -55,7 +51,6 @@ class LoopDispatcher:
         name: the thread's name.
         on_fatal: called once, on the dispatcher's thread, when a handler raised what is no ``Exception`` or
             the loop itself broke. It must not block, and it shuts nothing down itself: it wakes whoever may.
-        prefer_uvloop: use uvloop where it is installed.
         resolver_threads: how many look-ups may be under way at a time.
     """
 
@@ -64,20 +59,15 @@ class LoopDispatcher:
         name: str = "dispatcher",
         *,
         on_fatal: Callable[[BaseException], None] | None = None,
-        prefer_uvloop: bool = True,
         resolver_threads: int = RESOLVER_THREADS,
     ) -> None:
         self._on_fatal = on_fatal
         self._fatal_reported = False
-        self._loop = _new_event_loop(prefer_uvloop=prefer_uvloop)
-        self._counts_milliseconds = self.event_loop != "asyncio"
-        """uvloop rounds a delay to a millisecond and counts from the last whole one: left alone, a timer
-        fires up to 1.5 ms early, and an actor that arms it again is woken ten times before it is due."""
-        self._ends: StreamEnds | None = None
-        """For a loop that is not asyncio's own, which reports an error as long as it lasts."""
-        if self.event_loop != "asyncio":
-            self._ends = StreamEnds()
-            self._loop.add_reader(self._ends.fileno(), self._ends.tell)
+        self._loop = EventLoop()
+        self.poller = self._loop.poller
+        """Reports readiness; for sockets."""
+        self.call_later = self._loop.call_later
+        """Call a callback once, in so many seconds; for sockets."""
         self._thread = threading.Thread(target=self._run, name=name)
         self._resolver = Resolver(resolver_threads)
         self.descriptors = Descriptors()
@@ -85,19 +75,12 @@ class LoopDispatcher:
         self._binder = Binder(self)
         self.read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         """The shared buffer to ``recv_into``, valid until the turn ends."""
-        self._turns = Turns(self._loop)
-        self.enqueue_ready = self._turns.enqueue
+        self.enqueue_ready = self._loop.turns.enqueue
         """Give a mailbox a turn soon. Any thread may call it."""
-        self._socket_ready = self._turns.socket_ready  # one for all sockets that are watched
         self._actors: dict[Actor[Any], None] = {}
         self._connects: set[ConnectAttempt] = set()
         self._lock = threading.Lock()  # guards what follows, and joining
         self._life = _Life.OPEN
-
-    @property
-    def event_loop(self) -> str:
-        """What runs it: ``uvloop`` or ``asyncio``."""
-        return type(self._loop).__module__.partition(".")[0]
 
     # Lifecycle, for the composition root; any thread.
 
@@ -127,8 +110,7 @@ class LoopDispatcher:
             if self._thread.ident is None:  # never started: nobody else will tidy up
                 self._shut_down()
             else:
-                with contextlib.suppress(RuntimeError):  # it broke, and has ended already
-                    self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop.stop()
         return self.join(timeout_s)
 
     def join(self, timeout_s: float | None = None) -> bool:
@@ -153,11 +135,7 @@ class LoopDispatcher:
 
     def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
-        delay_s = max(delay_s, 0.0)
-        if delay_s and self._counts_milliseconds:
-            now_ms = time.monotonic() * 1000
-            delay_s = (math.ceil(now_ms + delay_s * 1000) - math.floor(now_ms)) / 1000
-        return self._loop.call_later(delay_s, tell_if_alive, ref, message)
+        return self._loop.call_later(max(delay_s, 0.0), tell_if_alive, ref, message)
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
         """Bind a socket, parked; :mod:`mesh.addresses` says which places an address means.
@@ -211,52 +189,9 @@ class LoopDispatcher:
         logger.critical("%r in %s: asking for a shutdown", error, actor)
         self._report(error)
 
-    def add_reader(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
-        """Call ``callback`` whenever ``fd`` can be read, until :meth:`remove_reader`; for sockets."""
-        try:
-            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
-        except RuntimeError:  # uvloop: an error has closed what watched it; removing forgets that
-            self._loop.remove_reader(fd)
-            self._loop.add_reader(fd, self._socket_ready, callback, arguments)
-
-    def add_writer(self, fd: int, callback: Callable[..., None], *arguments: object) -> None:
-        """Call ``callback`` whenever ``fd`` can be written, until :meth:`remove_writer`; for sockets."""
-        try:
-            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
-        except RuntimeError:  # as above
-            self._loop.remove_writer(fd)
-            self._loop.add_writer(fd, self._socket_ready, callback, arguments)
-
-    def remove_reader(self, fd: int) -> None:
-        """Undo :meth:`add_reader`."""
-        self._loop.remove_reader(fd)
-
-    def remove_writer(self, fd: int) -> None:
-        """Undo :meth:`add_writer`."""
-        self._loop.remove_writer(fd)
-
-    def call_soon(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Call ``callback`` once, in the loop's next round; for sockets."""
-        self._loop.call_soon(self._socket_ready, callback, arguments)
-
-    def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
-        """Call ``callback`` once, in ``delay_s`` seconds; for sockets."""
-        return self._loop.call_later(delay_s, callback, *arguments)
-
-    def watch_end(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the stream ``fd`` is over, if the loop would not go on reporting it."""
-        if self._ends is not None:
-            self._ends.watch(fd, callback)
-
-    def forget_end(self, fd: int) -> None:
-        """Undo :meth:`watch_end`."""
-        if self._ends is not None:
-            self._ends.forget(fd)
-
     def _run(self) -> None:
-        self._turns.begin()
         try:
-            self._loop.run_forever()
+            self._loop.run()
         except BaseException as error:
             logger.critical("%s broke", self._thread.name, exc_info=error)
             self._report(error)
@@ -264,7 +199,6 @@ class LoopDispatcher:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        self._turns.end()
         while left := self._left_actors():
             for actor in reversed(left):
                 actor.terminate()
@@ -272,10 +206,6 @@ class LoopDispatcher:
             attempt.cancel()
         self._resolver.stop()
         self.descriptors.close()
-        self._turns.clear()
-        if self._ends is not None:
-            self._loop.remove_reader(self._ends.fileno())
-            self._ends.close()
         self._loop.close()
 
     def _left_actors(self) -> list[Actor[Any]]:
@@ -292,12 +222,3 @@ class LoopDispatcher:
             self._on_fatal(error)
         except Exception:
             logger.exception("Unhandled exception in the fatal error's callback")
-
-
-def _new_event_loop(*, prefer_uvloop: bool) -> asyncio.AbstractEventLoop:
-    if prefer_uvloop:
-        with contextlib.suppress(ImportError):
-            import uvloop  # noqa: PLC0415 - an optional dependency
-
-            return uvloop.new_event_loop()
-    return asyncio.new_event_loop()

@@ -58,7 +58,6 @@ class LoopStreamSocket:
         self._socket = sock
         self.recv_into = sock.recv_into
         self._readiness = Readiness(reactor, sock.fileno())
-        self._readiness.watch_end()
         self._local_name = local_name
         self._peer = peer
         self._peer_name = ""

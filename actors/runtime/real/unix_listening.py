@@ -77,7 +77,7 @@ class LoopUnixListeningSocket(LoopListeningSocket):
             return
         self._complaint = ""
         logger.warning("the socket %s was removed, and is there again", self._path)
-        self._readiness.watch_read(False, None)
+        self._readiness.pause()
         before, self._socket = self._socket, fresh
         before.close()  # who waits in it is reset
         self._file = _file_at(self._path)

@@ -137,7 +137,7 @@ def _agent(invitation: Invitation) -> Iterator[AskRef[agent_messages.Inbound]]:
     install_ordered_registry()
     left: queue.SimpleQueue[object] = queue.SimpleQueue()
     config = Config(agent=AgentSection(name=invitation.certificate.name, relay=False), peers=invitation.peers)
-    dispatcher = LoopDispatcher("actors", on_fatal=left.put, prefer_uvloop=False)
+    dispatcher = LoopDispatcher("actors", on_fatal=left.put)
     dispatcher.start()
     try:
         root = Agent.start(

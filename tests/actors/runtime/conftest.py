@@ -19,9 +19,9 @@ def _ordered_registry() -> None:
     install_ordered_registry()
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def dispatcher(request: pytest.FixtureRequest) -> Iterator[LoopDispatcher]:
-    dispatcher = LoopDispatcher(prefer_uvloop=request.param == "uvloop")
+@pytest.fixture
+def dispatcher() -> Iterator[LoopDispatcher]:
+    dispatcher = LoopDispatcher()
     dispatcher.start()
     yield dispatcher
     assert dispatcher.stop(LIMIT_S)

@@ -79,9 +79,8 @@ class Place(Protocol):
 class RealPlace:
     far_host = bound_host = "127.0.0.1"
 
-    def __init__(self, event_loop: str) -> None:
-        self.near = self.far = LoopDispatcher("contract", prefer_uvloop=event_loop == "uvloop")
-        assert self.near.event_loop == event_loop
+    def __init__(self) -> None:
+        self.near = self.far = LoopDispatcher("contract")
         self.near.start()
 
     def ask(self, ref: Any, message: object) -> Any:
@@ -197,12 +196,8 @@ class Pair(msgspec.Struct):
     address: TcpAddress
 
 
-def on_uvloop() -> AbstractContextManager[Any]:
-    return _stopping(RealPlace("uvloop"))
-
-
-def on_asyncio() -> AbstractContextManager[Any]:
-    return _stopping(RealPlace("asyncio"))
+def on_loopback() -> AbstractContextManager[Any]:
+    return _stopping(RealPlace())
 
 
 def same_host() -> AbstractContextManager[Any]:
@@ -221,7 +216,7 @@ def _stopping(place: Any) -> Iterator[Any]:
         place.stop()
 
 
-PLACES: Final = (on_uvloop, on_asyncio, same_host, two_hosts)
+PLACES: Final = (on_loopback, same_host, two_hosts)
 
 
 def make_pair(place: Any, near: Side, far: Side, options: SocketOptions = PLAIN) -> Pair:

@@ -12,15 +12,15 @@ from actors.runtime.real import connecting
 from actors.runtime.real.streams import ResetStreamSocket
 from actors.runtime.seam import Connected, ConnectFailed, HangUp
 from mesh.addresses import TcpAddress
-from tests.actors.runtime.socket_contract import Program, Side, on_asyncio, on_uvloop
+from tests.actors.runtime.socket_contract import Program, Side, on_loopback
 
 LOCAL = "127.0.0.1"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-@pytest.fixture(params=[on_uvloop, on_asyncio])
-def near(request: pytest.FixtureRequest) -> Iterator[Side]:
-    with request.param() as place:
+@pytest.fixture
+def near() -> Iterator[Side]:
+    with on_loopback() as place:
         yield Side(place, place.near)
 
 

@@ -22,14 +22,14 @@ from tests.actors.runtime.pykka_flavours import (
 )
 
 
-@pytest.fixture(params=["threads", "uvloop", "asyncio"])
+@pytest.fixture(params=["threads", "dispatcher"])
 def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
     if request.param == "threads":
         yield Threaded()
         pykka.ActorRegistry.stop_all(timeout=LIMIT_S)
         return
     install_ordered_registry()
-    dispatcher = LoopDispatcher(prefer_uvloop=request.param == "uvloop")
+    dispatcher = LoopDispatcher()
     dispatcher.start()
     yield Dispatched(dispatcher)
     assert dispatcher.stop(LIMIT_S)

@@ -10,7 +10,7 @@ from actors.runtime.real.loop import LoopDispatcher
 from actors.runtime.seam import KeepAlive, SocketOptions
 from mesh.addresses import TcpAddress
 from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver
-from tests.actors.runtime.socket_contract import Side, on_asyncio, on_uvloop
+from tests.actors.runtime.socket_contract import Side, on_loopback
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def driver(dispatcher: LoopDispatcher) -> Driver:
     return Driver(dispatcher)
 
 
-@pytest.fixture(params=[on_uvloop, on_asyncio])
-def near(request: pytest.FixtureRequest) -> Iterator[Side]:
-    with request.param() as place:
+@pytest.fixture
+def near() -> Iterator[Side]:
+    with on_loopback() as place:
         yield Side(place, place.near)
 
 

@@ -39,7 +39,7 @@ def test_unmarked_warnings_are_problems_and_other_lines_are_none(told):
     logger("routes").debug("%(key)s", {"key": "x"}, extra=event(EventKind.LINK))
     logger("routes").warning("strange")
     logger("links").info("told", extra={IN_JOURNAL_MARK: True})
-    logging.getLogger("asyncio").warning("of a library")
+    logging.getLogger("waitress").warning("of a library")
     assert [(each.kind, each.what.text) for each in events()] == [
         (EventKind.PROBLEM, "strange"),
         (EventKind.PROBLEM, "of a library"),
