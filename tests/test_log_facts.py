@@ -17,7 +17,7 @@ FACTS = {
     *("key", "agent", "peer", "address", "target", "exit", "client", "connection", "ingress", "end"),
     *("reason", "code", "ending", "before", "second", "exits", "what", "origin", "service", "kind", "signal"),
     *("count", "max_connections", "duration_s", "seconds", "to_service_bytes", "to_client_bytes"),
-    *("id", "descriptor_limit", "reload", "text", "verdict", "caller", "head"),
+    *("id", "build", "descriptor_limit", "reload", "text", "verdict", "caller", "head"),
 }
 """What may be named: one word for one thing, for whoever searches the logs of many agents."""
 

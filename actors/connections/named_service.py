@@ -82,7 +82,8 @@ class NamedService(Actor[messages.Inbound]):
     def on_receive(self, message: messages.Inbound) -> None:
         """Handle one message."""
         match message:
-            case messages.ServeByName(socket=socket):
+            case messages.ServeByName(socket=socket, clients=clients):
+                clients.leave(socket)  # it is counted in now, if it is served at all
                 self._serve(socket)
             case listener_messages.CandidateServed():
                 self._desk.hear(message)

@@ -237,7 +237,8 @@ class SocksListener(AcceptingActor[messages.Inbound]):
             why = f"max_connections ({self._section.max_connections}) are connected"
             self._refuse(client, host, Reply.FAILED, why)
         else:
-            command = service_messages.ServeByName(client)
+            self._clients.expect(client)  # others may ask before the service has counted it in
+            command = service_messages.ServeByName(client, self._clients)
             service = self._services.pop(wanted, None)
             if service is None or not self.tell(service, command):
                 service = self._start_service(wanted, snapshot, self.ref)

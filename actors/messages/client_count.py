@@ -23,11 +23,12 @@ class ClientCount(Generic[C]):
         listener: what the agent calls it; empty if it is none of its configuration.
     """
 
-    __slots__ = ("__weakref__", "_sockets", "awaited_by", "habit", "listener", "takes_early")
+    __slots__ = ("__weakref__", "_expected", "_sockets", "awaited_by", "habit", "listener", "takes_early")
 
     def __init__(self, listener: str = "") -> None:
         self.listener = listener
         self._sockets: dict[StreamSocket, C] = {}
+        self._expected: set[StreamSocket] = set()
         self.awaited_by: Ref[PlaceFree] | None = None
         """The listener, while somebody waits for a place: it hears of each that becomes free."""
         self.habit = SpeakingHabit()
@@ -37,8 +38,8 @@ class ClientCount(Generic[C]):
 
     @property
     def connected(self) -> int:
-        """How many there are."""
-        return len(self._sockets)
+        """How many there are, with those that are expected."""
+        return len(self._sockets) + len(self._expected)
 
     @property
     def closing(self) -> int:
@@ -55,10 +56,16 @@ class ClientCount(Generic[C]):
         """Theirs, open or being opened."""
         return tuple(self._sockets.values())
 
+    def expect(self, socket: StreamSocket) -> None:
+        """Keep a place for a client that has no connection yet, until it is counted in or out."""
+        self._expected.add(socket)
+
     def enter(self, socket: StreamSocket, connection: C) -> None:
         """Count a client in, or say that it has another connection."""
+        self._expected.discard(socket)
         self._sockets[socket] = connection
 
     def leave(self, socket: StreamSocket) -> None:
         """Count a client out whose socket is closed; nothing happens if it was not counted."""
+        self._expected.discard(socket)
         self._sockets.pop(socket, None)

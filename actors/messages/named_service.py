@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from actors.messages.connection import Clients
 from actors.messages.listener import FromIngress
 from actors.messages.route_table import RoutesChanged
 from actors.runtime.seam import Handover, StreamSocket
@@ -14,10 +15,13 @@ class ServeByName(Handover, frozen=True):
 
     socket: StreamSocket
     """The receiver owns it now."""
+    clients: Clients
+    """Where the client is expected."""
 
     def let_go(self) -> None:
         """Reset the client."""
         self.socket.abort()
+        self.clients.leave(self.socket)
 
 
 class LookIdle(msgspec.Struct, frozen=True):

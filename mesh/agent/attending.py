@@ -44,6 +44,7 @@ from mesh.agent.live_credentials import LiveCredentials
 from mesh.agent.live_revocations import LiveRevocations
 from mesh.agent.logs import logger
 from mesh.agent.reload import Reloader
+from mesh.agent.software import software_build
 from mesh.agent.started import EXIT_CRASHED, EXIT_OK, STOP_TIMEOUT_S, Started
 from mesh.agent.terminal import Terminal
 from mesh.agent.validity import Reminder
@@ -154,10 +155,11 @@ def _attend(started: Started, stack: contextlib.ExitStack) -> int:
     # Objects made so far live as long as the process: no collection need look at them again.
     gc.freeze()
     log.info(
-        "agent %(agent)s %(id)s runs, descriptor limit %(descriptor_limit)d",
+        "agent %(agent)s %(id)s runs on %(build)s code, descriptor limit %(descriptor_limit)d",
         {
             "agent": credentials.certificate.name,
             "id": display_id(status.own_id),
+            "build": software_build(),
             "descriptor_limit": started.descriptor_limit,
         },
         extra=told_event(EventKind.AGENT),

@@ -7,6 +7,7 @@ import pytest
 from actors.connections.named_service import IDLE_S
 from actors.connections.socks_listener import HANDSHAKE_S, MAX_HANDSHAKES
 from actors.messages.listener import CandidateFailed, CandidateServed, ClientGivenUp, StopListening
+from actors.messages.route_table import RoutesChanged
 from actors.messages.socks_listener import ChangeSocks
 from mesh.config.schema import SocksSection
 from mesh.config.secret import Secret
@@ -109,6 +110,26 @@ def test_the_limit_is_for_all_keys_and_changes_in_place(houses):
     house.tell(ChangeSocks(SocksSection(address=ADDRESS, max_connections=2)))
     third, fourth = house.ask(), house.ask()
     assert (third.end, fourth.code, house.served) == ("", Reply.FAILED, 2)
+
+
+def test_the_limit_counts_those_who_ask_at_the_same_moment(houses):
+    house = houses(max_connections=2)
+    clients = [house.connect() for _ in range(4)]
+    for client in clients:
+        client.ref.tell(GREETING + request(KEY))
+    house.world.run(0.01)
+    refused = [client for client in clients if client.end]
+    assert [client.code for client in refused] == [Reply.FAILED, Reply.FAILED]
+    assert (house.served, house.clients.connected) == (2, 2)
+
+
+def test_the_place_of_somebody_who_is_not_served_after_all_is_free_again(houses):
+    house = houses(max_connections=2)
+    house.ask()
+    house.services[0].tell(RoutesChanged(routes_of(OWN)))  # its listener has not heard that yet
+    house.world.run(0.0)
+    assert house.ask().code is Reply.HOST_UNREACHABLE
+    assert house.clients.connected == 1
 
 
 def test_a_key_that_the_certificate_forbids(houses):
