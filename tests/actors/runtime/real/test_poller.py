@@ -7,6 +7,8 @@ import pytest
 
 from actors.runtime.real.poller import READ, WRITE, Poller, Watcher
 
+pytestmark = pytest.mark.interpreted  # no watcher of a test's own derives from a compiled one
+
 
 class Listens(Watcher):
     """Notes what it hears."""
