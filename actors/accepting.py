@@ -212,6 +212,8 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
                 continue  # that client is gone already: accept(2) reports its error
             self._shortage_reported = False
             self._accepted(client)
+            if self._listening is None or not self._listening.may_have_more:
+                return
 
     def _turned_away(self, error: OSError) -> None:
         self._meters.clients_turned_away += 1

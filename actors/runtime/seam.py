@@ -249,6 +249,11 @@ class ListeningSocket(Protocol):
         """
         ...
 
+    @property
+    def may_have_more(self) -> bool:
+        """Whether it is worth while to accept again in this turn; else a report tells of whoever waits."""
+        ...
+
     def accept(self) -> StreamSocket:
         """Take the next client, set up as ``bind`` was told.
 

@@ -4,17 +4,18 @@ It comes of the handshake of a full OPEN, whose hash contains both IDs, both ins
 
     secret = HMAC-SHA256(chaining key, "mesh pair session" || handshake hash)
     name   = HKDF-Expand(secret, "mesh pair name", 16)
-    key    = HKDF-Expand(secret, "mesh pair key" || ingress instance || exit instance || connection u64
-                                 || direction u8, 32)
+    keys   = HKDF-Expand(secret, "mesh pair key" || ingress instance || exit instance || connection u64, 64)
 
-All parts of what a key is for have a fixed size, so no two connections and directions have the same; and no
-two pair sessions have the same secret. A key tells nothing of the secret, nor of another key.
+The first half of a connection's keys is for what the ingress sends, the second for what the exit sends. All
+parts of what they are for have a fixed size, so no two connections have the same; and no two pair sessions
+have the same secret. A key tells nothing of the secret, nor of another key.
 
-Source: RFC 5869, section 2.3, with SHA-256: one block of output is all that is taken.
+Source: RFC 5869, section 2.3, with SHA-512: one block of output is all that is taken, so a connection costs
+two hashes at each end.
 """
 
 import struct
-from hashlib import sha256
+from hashlib import sha512
 from typing import Final
 
 from mesh.trust.identity import Instance
@@ -25,11 +26,10 @@ PAIR_NAME_BYTES: Final = 16
 
 _NAME_LABEL: Final = b"mesh pair name"
 _KEY_LABEL: Final = b"mesh pair key"
-_CONNECTION: Final = struct.Struct(">QB")
-_TO_EXIT: Final = 0
-_TO_INGRESS: Final = 1
+_CONNECTION: Final = struct.Struct(">Q")
+_KEY_BYTES: Final = 32
 
-_BLOCK_BYTES: Final = 64
+_BLOCK_BYTES: Final = 128
 _INNER_PAD: Final = bytes(each ^ 0x36 for each in range(256))
 _OUTER_PAD: Final = bytes(each ^ 0x5C for each in range(256))
 """What HMAC makes of each byte of a key, in its two hashes."""
@@ -56,12 +56,9 @@ class PairSession:
 
     def keys(self, connection: int) -> tuple[bytes, bytes]:
         """The 32-byte keys of a connection: of what the ingress sends, of what the exit sends."""
-        info = self._info
-        return (
-            self._expand(info + _CONNECTION.pack(connection, _TO_EXIT)),
-            self._expand(info + _CONNECTION.pack(connection, _TO_INGRESS)),
-        )
+        keys = self._expand(self._info + _CONNECTION.pack(connection))
+        return keys[:_KEY_BYTES], keys[_KEY_BYTES:]
 
     def _expand(self, info: bytes) -> bytes:
         """HKDF-Expand, its first block."""
-        return sha256(self._outer + sha256(self._inner + info + b"\x01").digest()).digest()
+        return sha512(self._outer + sha512(self._inner + info + b"\x01").digest()).digest()

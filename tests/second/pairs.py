@@ -23,7 +23,7 @@ CLASSES: Final = {Type.OPEN: 2, Type.ACCEPT: 3, Type.REJECT: 4}
 
 
 def expanded(secret: bytes, info: bytes) -> bytes:
-    return hmac.new(secret, info + b"\1", hashlib.sha256).digest()
+    return hmac.new(secret, info + b"\1", hashlib.sha512).digest()
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Pair:
     def keys(self, number: int) -> tuple[bytes, bytes]:
         """Of what the ingress sends, and the exit."""
         info = b"mesh pair key" + self.ingress_instance + self.exit_instance + struct.pack(">Q", number)
-        return expanded(self.secret, info + b"\0"), expanded(self.secret, info + b"\1")
+        keys = expanded(self.secret, info)
+        return keys[:32], keys[32:]
 
 
 class Short:

@@ -87,6 +87,11 @@ class LoopTwinListeningSocket:
         for part in self._parts:
             part.park()
 
+    @property
+    def may_have_more(self) -> bool:
+        """There may be some at the other place."""
+        return True
+
     def accept(self) -> StreamSocket:
         """Take the next client, from the places in turn: a flood at one holds up nobody at the other.
 

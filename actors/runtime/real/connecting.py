@@ -78,7 +78,8 @@ class ConnectAttempt(Watcher):
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             if options.leaves_spare:
                 self._reactor.descriptors.require_room(self._socket)
-            set_options(self._socket, options, is_tcp=self._is_tcp)
+            is_loopback = _is_loopback(self._address)
+            set_options(self._socket, options, is_tcp=self._is_tcp, is_loopback=is_loopback)
             if options.local_host:
                 self._socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 self._socket.bind((options.local_host, 0))
@@ -159,6 +160,11 @@ class ConnectAttempt(Watcher):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _is_loopback(address: SocketAddress) -> bool:
+    """Whether this machine itself is behind a literal address; for unix sockets it makes no difference."""
+    return not isinstance(address, UnixAddress) and (address.host.startswith("127.") or address.host == "::1")
 
 
 def _outcome(sock: socket.socket) -> int:

@@ -38,6 +38,7 @@ class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
 
     __slots__ = (
+        "_accepted_in",
         "_family",
         "_is_tcp",
         "_listening",
@@ -49,6 +50,7 @@ class LoopListeningSocket:
         "_reading",
         "_shown",
         "_socket",
+        "may_have_more",
     )
 
     def __init__(self, reactor: Reactor, sock: socket.socket, options: SocketOptions) -> None:
@@ -62,6 +64,10 @@ class LoopListeningSocket:
         self._readiness = Readiness(reactor, sock.fileno())
         self._listening = False
         self._reading = False
+        self._accepted_in = -1
+        self.may_have_more = True
+        """Asking in vain costs as much as a tenth of a connection, so it is done only in a crowd: if clients
+        were there in the poller's last round as well."""
         self._shown: ListeningSocket | None = None
         """What the owner hears of in this socket's place."""
         name = sock.getsockname()
@@ -146,6 +152,9 @@ class LoopListeningSocket:
         except OSError as error:  # reset meanwhile
             client.close()
             raise BlockingIOError(error.errno, error.strerror) from error
+        this_round = self._reactor.poller.round
+        self.may_have_more = this_round - self._accepted_in <= 1
+        self._accepted_in = this_round
         # A client's own end is this address, unless that means all: it need not be asked for.
         local_name = "" if self._name.startswith(("0.0.0.0:", "[::]:")) else self._name
         return LoopStreamSocket(self._reactor, client, self._options, peer, local_name)

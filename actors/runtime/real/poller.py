@@ -41,12 +41,13 @@ class Poller:
     costs no system call. Writing is reported nearly always, and the kernel is told at once.
     """
 
-    __slots__ = ("_epoll", "_round", "_watchers")
+    __slots__ = ("_epoll", "_watchers", "round")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
-        self._round = 0
+        self.round = 0
+        """How often reports have been told."""
 
     def want(self, watcher: Watcher, events: int) -> None:
         """Tell ``watcher`` from now on of ``events``, and of nothing else."""
@@ -66,12 +67,12 @@ class Poller:
 
     def tell(self, reports: list[tuple[int, int]]) -> None:
         """Tell the watchers of what :meth:`wait` gave."""
-        self._round += 1
+        self.round += 1
         watchers = self._watchers
         for fd, seen in reports:
             watcher = watchers.get(fd)
             # Added since: the report is of another descriptor of that number, which has been closed.
-            if watcher is None or watcher.added_at == self._round:
+            if watcher is None or watcher.added_at == self.round:
                 continue
             events = _BOTH if seen & _OVER else seen
             if events & watcher.asked & ~watcher.wanted:
@@ -97,5 +98,5 @@ class Poller:
             self._epoll.modify(fd, wanted)
         else:
             self._watchers[fd] = watcher
-            watcher.added_at = self._round
+            watcher.added_at = self.round
             self._epoll.register(fd, wanted)

@@ -86,6 +86,11 @@ class VirtualListeningSocket:
         """Refuse clients without giving up the port; those that wait are reset. Idempotent."""
         self._turn_away()
 
+    @property
+    def may_have_more(self) -> bool:
+        """Asking costs nothing here."""
+        return True
+
     def accept(self) -> VirtualStreamSocket:
         """Take the next client.
 

@@ -1,14 +1,18 @@
 """What only the real kernel can show of listening sockets: ports held against others, clients gone."""
 
+import contextlib
 import errno
 import os
+import queue
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.runtime.actor import Actor
 from actors.runtime.real import listening
+from actors.runtime.real.loop import LoopDispatcher
 from mesh.addresses import TcpAddress, UnixAddress
 from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver, refusal
 
@@ -180,3 +184,42 @@ def test_a_stale_unix_socket_is_replaced_and_a_live_one_or_a_file_is_not(driver:
         with pytest.raises(OSError, match="in use"):
             driver.bind(UnixAddress(str(path)))
     assert file.read_text() == "not a socket"
+
+
+class Doorkeeper(Actor[Any]):
+    """Takes clients as long as that is worth while; says how many in each turn."""
+
+    def __init__(self, dispatcher: Any, turns: "queue.SimpleQueue[int]") -> None:
+        super().__init__(dispatcher)
+        self._turns = turns
+        self.listener = self.own(dispatcher.bind(TcpAddress(LOCAL, 0)))
+        self.listener.listen()
+
+    def on_receive(self, message: Any) -> Any:
+        return message(self)
+
+    def on_readable(self, listener: Any) -> None:
+        taken = 0
+        while listener.may_have_more or not taken:
+            try:
+                self.own(listener.accept())
+            except BlockingIOError:
+                break
+            taken += 1
+        self._turns.put(taken)
+
+
+def test_asking_again_is_worth_while_only_in_a_crowd(dispatcher: LoopDispatcher):
+    turns: queue.SimpleQueue[int] = queue.SimpleQueue()
+    keeper = Doorkeeper.start(dispatcher, turns)
+    address = (LOCAL, keeper.ask(lambda actor: actor.listener.port, timeout=LIMIT_S))
+    with contextlib.ExitStack() as clients:
+        for _ in range(3):
+            clients.enter_context(socket.create_connection(address, LIMIT_S))
+        keeper.ask(lambda actor: actor.listener.watch_read(True), timeout=LIMIT_S)
+        assert [turns.get(timeout=LIMIT_S), turns.get(timeout=LIMIT_S)] == [1, 2]
+        for _ in range(3):  # rounds in which nobody comes
+            keeper.ask(lambda _: None, timeout=LIMIT_S)
+        clients.enter_context(socket.create_connection(address, LIMIT_S))
+        assert turns.get(timeout=LIMIT_S) == 1
+        assert turns.empty()
