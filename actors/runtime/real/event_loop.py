@@ -29,10 +29,15 @@ class EventLoop:
         self._stopping = False
 
     def run(self) -> None:
-        """Run until :meth:`stop`. What a callback raises is logged, unless it is no ``Exception``."""
+        """Run until :meth:`stop`. What a callback raises is logged, unless it is no ``Exception``.
+
+        Raises:
+            OSError: the kernel does not say what is ready.
+        """
         while not self._stopping:
+            reports = self._wait()
             try:
-                self._round()
+                self._tell(reports)
             except Exception:
                 logger.exception("Unhandled exception in the event loop")
 
@@ -59,15 +64,19 @@ class EventLoop:
         self.turns.clear()
         self.poller.close()
 
-    def _round(self) -> None:
-        waker, turns, calls = self._waker, self.turns, self._calls
+    def _wait(self) -> list[tuple[int, int]]:
+        waker = self._waker
         timeout_s = self._timers.left_s()
         waker.asleep = True
-        if turns.ready or calls or self._stopping:  # asked after that: see Waker
+        if self.turns.ready or self._calls or self._stopping:  # asked after that: see Waker
             waker.asleep = False
             timeout_s = 0.0
         reports = self.poller.wait(timeout_s)
         waker.asleep = False
+        return reports
+
+    def _tell(self, reports: list[tuple[int, int]]) -> None:
+        turns, calls = self.turns, self._calls
         if reports:
             self.poller.tell(reports)
         self._timers.fire()

@@ -11,6 +11,9 @@ _OVER: Final = select.EPOLLERR | select.EPOLLHUP
 """Always reported, wanted or not: an error, or a stream that both ends have finished. Reading and writing do
 not wait from then on. Source: epoll_ctl(2)."""
 
+MAX_WAIT_S: Final = 3600.0
+"""The kernel counts milliseconds in 31 bits: 24 days."""
+
 MAX_REPORTS: Final = 256
 """Descriptors told of at a time; the kernel begins with the others the next time."""
 
@@ -62,8 +65,8 @@ class Poller:
             self._ask(watcher)
 
     def wait(self, timeout_s: float) -> list[tuple[int, int]]:
-        """What is ready, once something is or the time is over; a negative time is none."""
-        return self._epoll.poll(timeout_s, MAX_REPORTS)
+        """What is ready, once something is, the time is over, or an hour has passed."""
+        return self._epoll.poll(min(timeout_s, MAX_WAIT_S), MAX_REPORTS)
 
     def tell(self, reports: list[tuple[int, int]]) -> None:
         """Tell the watchers of what :meth:`wait` gave."""
@@ -82,21 +85,22 @@ class Poller:
                 watcher.heard(wanted)
 
     def close(self) -> None:
-        """Tell nobody anything any more."""
+        """Tell nobody anything any more; who is forgotten later is no error."""
+        for watcher in self._watchers.values():
+            watcher.asked = 0
         self._watchers.clear()
         self._epoll.close()
 
     def _ask(self, watcher: Watcher) -> None:
         """Have the kernel report what is wanted and no more."""
-        fd, wanted, asked = watcher.fd, watcher.wanted, watcher.asked
-        watcher.asked = wanted
+        fd, wanted = watcher.fd, watcher.wanted
         if not wanted:
-            if self._watchers.get(fd) is watcher:
-                del self._watchers[fd]
-                self._epoll.unregister(fd)
-        elif asked:
+            del self._watchers[fd]
+            self._epoll.unregister(fd)
+        elif watcher.asked:
             self._epoll.modify(fd, wanted)
         else:
+            self._epoll.register(fd, wanted)
             self._watchers[fd] = watcher
             watcher.added_at = self.round
-            self._epoll.register(fd, wanted)
+        watcher.asked = wanted

@@ -3,14 +3,12 @@
 import heapq
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 _now: Final = time.monotonic
 _push: Final = heapq.heappush
 _pop: Final = heapq.heappop
-
-NEVER: Final = -1.0
-"""No timer is left."""
 
 MIN_CANCELLED: Final = 64
 """Fewer cancelled timers than this are not worth looking for."""
@@ -70,10 +68,12 @@ class Timers:
         return timer
 
     def left_s(self) -> float:
-        """Seconds until the next call, 0 if it is due, or ``NEVER``."""
-        if not self._heap:
-            return NEVER
-        return max(self._heap[0][0] - _now(), 0.0)
+        """Seconds until the next call: 0 if it is due, infinity if there is none."""
+        heap = self._heap
+        while heap and not heap[0][2].pending:
+            _pop(heap)
+            self._cancelled -= 1
+        return max(heap[0][0] - _now(), 0.0) if heap else inf
 
     def fire(self) -> None:
         """Call what is due, but nothing that this adds."""

@@ -64,6 +64,17 @@ def test_what_comes_after_the_end_is_dropped_and_touches_no_other_file():
     os.close(write)
 
 
+def test_a_timer_may_be_years_away(loop, caplog):
+    called = threading.Event()
+    loop.call_from_thread(lambda: loop.call_later(1e9, print))
+    loop.call_from_thread(lambda: loop.call_later(0.01, called.set))
+    assert called.wait(LIMIT_S)
+    again = threading.Event()
+    loop.call_from_thread(again.set)
+    assert again.wait(LIMIT_S)
+    assert caplog.records == []
+
+
 def test_a_stop_from_its_own_thread_ends_it_after_the_round(loop):
     called = []
     loop.call_from_thread(lambda: (loop.stop(), called.append(1)))

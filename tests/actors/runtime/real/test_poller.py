@@ -144,3 +144,11 @@ def test_a_watcher_may_forget_another_that_is_reported_with_it(poller):
     assert look(poller) == 0
     for each in (end for pair in pairs for end in pair):
         each.close()
+
+
+def test_who_is_forgotten_after_the_end_is_no_error(ends):
+    poller = Poller()
+    watcher = Listens(ends[0].fileno())
+    poller.want(watcher, READ)
+    poller.close()
+    poller.forget(watcher)

@@ -3,8 +3,9 @@
 import gc
 import time
 import weakref
+from math import inf
 
-from actors.runtime.real.timers import MIN_CANCELLED, NEVER, Timers
+from actors.runtime.real.timers import MIN_CANCELLED, Timers
 
 
 class Held:
@@ -16,7 +17,7 @@ def test_they_come_in_the_order_of_their_times_and_never_early():
     began = time.monotonic()
     for delay_s in (0.03, 0.0, 0.02, 0.0):
         timers.add(delay_s, lambda delay_s: called.append((delay_s, time.monotonic() - began)), (delay_s,))
-    while timers.left_s() != NEVER:
+    while timers.left_s() != inf:
         time.sleep(timers.left_s())
         timers.fire()
     assert [delay_s for delay_s, _ in called] == [0.0, 0.0, 0.02, 0.03]
@@ -44,7 +45,7 @@ def test_one_that_raises_is_not_called_again():
     try:
         timers.fire()
     except ZeroDivisionError:
-        assert timers.left_s() == NEVER
+        assert timers.left_s() == inf
     else:
         raise AssertionError("nothing was raised")
 
@@ -61,7 +62,7 @@ def test_a_cancelled_one_calls_nothing_and_holds_nothing():
     assert gone() is None
     timers.fire()
     assert called == []
-    assert timers.left_s() == NEVER
+    assert timers.left_s() == inf
 
 
 def test_cancelling_after_the_call_is_no_error_and_counts_for_nothing():
@@ -84,3 +85,12 @@ def test_cancelled_ones_do_not_pile_up():
     for timer in kept:
         timer.cancel()
     assert len(timers) <= len(kept) + MIN_CANCELLED
+
+
+def test_a_cancelled_one_wakes_nobody():
+    timers = Timers()
+    timers.add(0.0, print, ()).cancel()
+    later = timers.add(60.0, print, ())
+    assert 59.0 < timers.left_s() <= 60.0
+    later.cancel()
+    assert timers.left_s() == inf
