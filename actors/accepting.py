@@ -64,6 +64,9 @@ _PATH_REMEDIES: Final = MappingProxyType(
 )
 """As much for a unix socket."""
 
+NO_LISTENER: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSOCK})
+"""What ``accept`` reports of a socket that does not listen any more: somebody has ended it from outside."""
+
 CLOSED: Final = "closed"
 
 M = TypeVar("M")
@@ -163,7 +166,7 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
         self.schedule(delay_s, messages.BindDue())
 
     def _lost_port(self, error: OSError) -> None:
-        """Another process took the port between parking and listening: begin anew."""
+        """Another process took the port between parking and listening, or somebody ended it: begin anew."""
         self._give_up_port()
         self._bind_failed(error)
 
@@ -208,6 +211,9 @@ class AcceptingActor(Actor[M | messages.BindDue | messages.AcceptAgain], Generic
             except OSError as error:
                 if error.errno in OWN_LIMITS:
                     self._pause(error)
+                    return
+                if error.errno in NO_LISTENER:
+                    self._lost_port(error)
                     return
                 continue  # that client is gone already: accept(2) reports its error
             self._shortage_reported = False

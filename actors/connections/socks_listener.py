@@ -237,12 +237,12 @@ class SocksListener(AcceptingActor[messages.Inbound]):
             why = f"max_connections ({self._section.max_connections}) are connected"
             self._refuse(client, host, Reply.FAILED, why)
         else:
-            self._clients.expect(client)  # others may ask before the service has counted it in
             command = service_messages.ServeByName(client, self._clients)
             service = self._services.pop(wanted, None)
             if service is None or not self.tell(service, command):
                 service = self._start_service(wanted, snapshot, self.ref)
                 self.tell(service, command)
+            self._clients.expect(client)  # others may ask before the service has its turn, and counts it in
             self._services[wanted] = service
             if len(self._services) > MAX_SERVICES:
                 self.tell(self._services.pop(next(iter(self._services))), service_messages.Retire())

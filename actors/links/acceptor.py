@@ -190,6 +190,7 @@ class Acceptor(AcceptingActor[messages.Inbound]):
     def _let_go(self, socket: StreamSocket) -> None:
         if self._strangers.pop(socket, None) is not None:
             self._stranger_places.leave(socket)
+            socket.watch_read(False)
             self.disown(socket)
 
     def _look_for_the_slow(self) -> None:

@@ -33,6 +33,12 @@ def test_what_the_page_shows_works(tmp_path):
     assert not re.search(r"\berror\b", said)
 
 
+def test_the_page_installs_as_the_player_does():
+    (line,) = [line for line in TYPED.findall(DOC) if "pip install" in line]
+    _, _, requirement = line.rpartition(" ")
+    assert f'{{pip}} {requirement}"' in (ROOT / "scripts" / "newcomer.py").read_text()
+
+
 def test_the_readme_says_what_is_played():
     typed = [line.partition("$ ")[2].removesuffix(" &") for line in TYPED.findall(DOC)]
     section = README.partition("For two machines")[2].partition("If neither site")[0]

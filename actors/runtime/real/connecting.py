@@ -78,8 +78,7 @@ class ConnectAttempt(Watcher):
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             if options.leaves_spare:
                 self._reactor.descriptors.require_room(self._socket)
-            is_loopback = _is_loopback(self._address)
-            set_options(self._socket, options, is_tcp=self._is_tcp, is_loopback=is_loopback)
+            set_options(self._socket, options, is_tcp=self._is_tcp)
             if options.local_host:
                 self._socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 self._socket.bind((options.local_host, 0))
@@ -101,13 +100,20 @@ class ConnectAttempt(Watcher):
             return
         if number in _UNDER_WAY:
             self._pending.add(self)
-            self.fd = sock.fileno()
-            self._reactor.poller.want(self, WRITE)
+            self._watch(sock)
         elif number == errno.EAGAIN and not self._is_tcp:
             self._pending.add(self)
             self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock)
         else:
             self._finish(number)
+
+    def _watch(self, sock: socket.socket) -> None:
+        self.fd = sock.fileno()
+        try:
+            self._reactor.poller.want(self, WRITE)
+        except OSError as error:  # the kernel keeps no more readiness for this user
+            self._pending.discard(self)
+            self._fail(error.errno or errno.ENOMEM, error.strerror or str(error))
 
     def cancel(self) -> None:
         """Give it up and close the socket; nothing happens if it has ended already."""
@@ -160,11 +166,6 @@ class ConnectAttempt(Watcher):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-
-def _is_loopback(address: SocketAddress) -> bool:
-    """Whether this machine itself is behind a literal address; for unix sockets it makes no difference."""
-    return not isinstance(address, UnixAddress) and (address.host.startswith("127.") or address.host == "::1")
 
 
 def _outcome(sock: socket.socket) -> int:

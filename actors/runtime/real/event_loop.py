@@ -42,9 +42,8 @@ class EventLoop:
                 logger.exception("Unhandled exception in the event loop")
 
     def stop(self) -> None:
-        """End :meth:`run` after the round that it is in. Any thread may call it."""
-        self._stopping = True
-        self._waker.wake()
+        """End :meth:`run`, after a round for what was told before. Any thread may call it."""
+        self.call_from_thread(self._stop)
 
     def call_later(self, delay_s: float, callback: Callable[..., object], *arguments: object) -> LoopTimer:
         """Call ``callback`` once, in ``delay_s`` seconds or a little later."""
@@ -64,11 +63,14 @@ class EventLoop:
         self.turns.clear()
         self.poller.close()
 
+    def _stop(self) -> None:
+        self._stopping = True
+
     def _wait(self) -> list[tuple[int, int]]:
         waker = self._waker
         timeout_s = self._timers.left_s()
         waker.asleep = True
-        if self.turns.ready or self._calls or self._stopping:  # asked after that: see Waker
+        if self.turns.ready or self._calls:  # asked after that: see Waker
             waker.asleep = False
             timeout_s = 0.0
         reports = self.poller.wait(timeout_s)

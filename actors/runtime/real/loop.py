@@ -135,7 +135,7 @@ class LoopDispatcher:
 
     def schedule(self, ref: Ref[M], delay_s: float, message: M) -> Timer:
         """Send ``message`` to ``ref`` in ``delay_s`` seconds."""
-        return self._loop.call_later(max(delay_s, 0.0), tell_if_alive, ref, message)
+        return self._loop.call_later(max(0.0, delay_s), tell_if_alive, ref, message)
 
     def bind(self, address: SocketAddress, options: SocketOptions = PLAIN_OPTIONS) -> ListeningSocket:
         """Bind a socket, parked; :mod:`mesh.addresses` says which places an address means.

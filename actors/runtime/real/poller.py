@@ -40,8 +40,8 @@ class Watcher:
 class Poller:
     """An epoll instance, and the watchers of what it reports.
 
-    Whoever wants to read no more stays with the kernel until that reports something: who pauses and goes on
-    costs no system call. Writing is reported nearly always, and the kernel is told at once.
+    A descriptor that nobody reads any more stays with the kernel until that reports something: a pause costs
+    no system call. Room to write is reported nearly always, so the kernel is told at once.
     """
 
     __slots__ = ("_epoll", "_watchers", "round")
@@ -53,16 +53,20 @@ class Poller:
         """How often reports have been told."""
 
     def want(self, watcher: Watcher, events: int) -> None:
-        """Tell ``watcher`` from now on of ``events``, and of nothing else."""
-        watcher.wanted = events
+        """Tell ``watcher`` from now on of ``events``, and of nothing else.
+
+        Raises:
+            OSError: the kernel takes no more (``ENOSPC``, ``ENOMEM``); the watcher hears what it did before.
+        """
         if events & ~watcher.asked or watcher.asked & ~events & WRITE:
-            self._ask(watcher)
+            self._ask(watcher, events)
+        watcher.wanted = events
 
     def forget(self, watcher: Watcher) -> None:
         """Tell ``watcher`` nothing any more; needed before its descriptor is closed."""
         watcher.wanted = 0
         if watcher.asked:
-            self._ask(watcher)
+            self._ask(watcher, 0)
 
     def wait(self, timeout_s: float) -> list[tuple[int, int]]:
         """What is ready, once something is, the time is over, or an hour has passed."""
@@ -79,28 +83,36 @@ class Poller:
                 continue
             events = _BOTH if seen & _OVER else seen
             if events & watcher.asked & ~watcher.wanted:
-                self._ask(watcher)
+                self._ask(watcher, watcher.wanted)
             wanted = events & watcher.wanted
             if wanted:
                 watcher.heard(wanted)
 
     def close(self) -> None:
-        """Tell nobody anything any more; who is forgotten later is no error."""
+        """Tell nobody anything any more; a watcher may still be forgotten."""
         for watcher in self._watchers.values():
             watcher.asked = 0
         self._watchers.clear()
         self._epoll.close()
 
-    def _ask(self, watcher: Watcher) -> None:
-        """Have the kernel report what is wanted and no more."""
-        fd, wanted = watcher.fd, watcher.wanted
-        if not wanted:
+    def _ask(self, watcher: Watcher, events: int) -> None:
+        """Have the kernel report ``events`` and no more."""
+        fd = watcher.fd
+        if not events:
+            watcher.asked = 0
             del self._watchers[fd]
-            self._epoll.unregister(fd)
-        elif watcher.asked:
-            self._epoll.modify(fd, wanted)
+            self._drop(fd)
+            return
+        if watcher.asked:
+            self._epoll.modify(fd, events)
         else:
-            self._epoll.register(fd, wanted)
+            self._epoll.register(fd, events)
             self._watchers[fd] = watcher
             watcher.added_at = self.round
-        watcher.asked = wanted
+        watcher.asked = events
+
+    def _drop(self, fd: int) -> None:
+        try:
+            self._epoll.unregister(fd)
+        except OSError:  # the kernel has forgotten it: the descriptor or this instance has been closed
+            return

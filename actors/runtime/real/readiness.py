@@ -62,13 +62,13 @@ class Readiness(Watcher):
         self._watch(WRITE, enabled, socket_)
 
     def heard(self, events: int) -> None:
-        """Tell the owner, in turns of its own; after the first it may want no other."""
+        """Tell the owner, in turns of its own; after the first it may want no other, or have handed over."""
         owner, socket_ = self._owner, self._socket
         if owner is None or socket_ is None:
             return
         if events & READ:
             owner.socket_turn(owner.on_readable, socket_)
-        if events & WRITE and self.wanted & WRITE:
+        if events & WRITE and self.wanted & WRITE and self._owner is owner:
             owner.socket_turn(owner.on_writable, socket_)
 
     def moved_to(self, fd: int) -> "Readiness":

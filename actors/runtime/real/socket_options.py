@@ -10,13 +10,10 @@ from actors.runtime.seam import SocketOptions
 ORDERLY_CLOSE: Final = struct.pack("ii", 0, 0)  # struct linger: off
 
 
-def set_options(
-    sock: socket.socket, options: SocketOptions, *, is_tcp: bool = True, is_loopback: bool = False
-) -> None:
+def set_options(sock: socket.socket, options: SocketOptions, *, is_tcp: bool = True) -> None:
     """Apply what the kernel knows of ``options``; the TCP ones do not concern unix sockets.
 
     ``is_tcp`` is the caller's knowledge: to ask ``sock.family`` makes an enum of a number, in Python code.
-    Over loopback nobody need be probed: the kernel that would answer is our own.
     """
     if options.send_buffer_bytes is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer_bytes)
@@ -32,7 +29,7 @@ def set_options(
         if options.not_sent_low_water_bytes is not None:
             low_water = options.not_sent_low_water_bytes
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, low_water)
-        if options.keep_alive is not None and not is_loopback:
+        if options.keep_alive is not None:
             keep_alive = options.keep_alive
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, keep_alive.idle_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, keep_alive.interval_s)

@@ -1,4 +1,4 @@
-"""What is to be called later: a heap by time, of which what was cancelled is left out when it is due."""
+"""What is to be called later: a heap by time. What was cancelled is left out when it is due, or before."""
 
 import heapq
 import time

@@ -79,9 +79,10 @@ class LoopUnixListeningSocket(LoopListeningSocket):
         logger.warning("the socket %s was removed, and is there again", self._path)
         self._readiness.pause()
         before, self._socket = self._socket, fresh
-        before.close()  # who waits in it is reset
-        self._file = _file_at(self._path)
         self._readiness = self._readiness.moved_to(fresh.fileno())
+        before.close()  # who waits in it is reset
+        with contextlib.suppress(OSError):  # it has been removed again: the next look will see
+            self._file = _file_at(self._path)
         if self._listening:
             fresh.listen(BACKLOG)
             self._watch()

@@ -12,8 +12,8 @@ _CLOSED: Final = -1
 class Waker(Watcher):
     """A counter of the kernel's (eventfd(2)) that a loop watches.
 
-    The loop sets ``asleep`` and then looks whether there is work; who brings work from elsewhere does that
-    first and then looks at ``asleep``. So one of the two sees the other, and no lock is needed.
+    The loop sets ``asleep`` and then looks whether there is work; whoever brings work does that
+    first, and then looks at ``asleep``. So one of the two sees the other, without a lock.
     """
 
     __slots__ = ("_lock", "asleep")
@@ -27,7 +27,7 @@ class Waker(Watcher):
         poller.want(self, READ)
 
     def wake(self) -> None:
-        """Let the loop go on; nothing happens if it has ended. Any thread may call it."""
+        """Let the loop go on, unless it has ended. Any thread may call it, but no signal handler."""
         self.asleep = False
         with self._lock:
             if self.fd != _CLOSED:
