@@ -36,9 +36,9 @@ class PairedOpeners:
         self._exit = exit_
         self._number = number
 
-    def has_pair(self) -> bool:
-        """Whether there is a pair session at present."""
-        return self._settings.pairs.of_ingress.usable(self._exit, self._now())
+    def prepare_short(self) -> bool:
+        """Derive the keys ahead; whether there is a pair session for them at present."""
+        return self._settings.pairs.of_ingress.prepare(self._exit, self._number, self._now())
 
     def short(self) -> ShortInitiator | None:
         """What opens the connection under the present pair session, if there is one and it is to be used."""

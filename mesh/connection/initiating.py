@@ -22,8 +22,8 @@ from mesh.link.frames import Frame
 class Openers(Protocol):
     """Makes what opens one connection; each at most once."""
 
-    def has_pair(self) -> bool:
-        """Whether there is a pair session at present."""
+    def prepare_short(self) -> bool:
+        """Derive ahead what :meth:`short` takes; whether there is a pair session for it at present."""
         ...
 
     def short(self) -> ShortInitiator | None:
@@ -79,12 +79,12 @@ class Initiator:
         return self._answered.id
 
     def prepare(self, request: Callable[[], OpenRequest]) -> None:
-        """Make a full OPEN ahead, unless there is a pair session: under that one takes no time.
+        """Make a full OPEN ahead, or derive the keys of a short one: all else of that takes no time.
 
         Raises:
             AuthenticationError: the exit's session key is of small order.
         """
-        if not self._openers.has_pair():
+        if not self._openers.prepare_short():
             self._full = (self._openers.full(is_ahead=True),)
             self._full[0].open_frame(request())
 

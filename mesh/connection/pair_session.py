@@ -29,6 +29,9 @@ _KEY_LABEL: Final = b"mesh pair key"
 _CONNECTION: Final = struct.Struct(">Q")
 _KEY_BYTES: Final = 32
 
+MAX_AHEAD: Final = 64
+"""Connections whose keys are derived before they are wanted, the latest: one for each listener, mostly."""
+
 _BLOCK_BYTES: Final = 128
 _INNER_PAD: Final = bytes(each ^ 0x36 for each in range(256))
 _OUTER_PAD: Final = bytes(each ^ 0x5C for each in range(256))
@@ -44,7 +47,7 @@ class PairSession:
         exit_: instance of the exit.
     """
 
-    __slots__ = ("_info", "_inner", "_outer", "name")
+    __slots__ = ("_ahead", "_info", "_inner", "_outer", "name")
 
     def __init__(self, secret: bytes, ingress: Instance, exit_: Instance) -> None:
         # HMAC (RFC 2104) is written out: half of what two calls of hmac.digest() for each connection take.
@@ -54,8 +57,19 @@ class PairSession:
         self.name = self._expand(_NAME_LABEL)[:PAIR_NAME_BYTES]
         """By which the exit finds it again; it tells nothing of the secret."""
 
+        self._ahead: dict[int, tuple[bytes, bytes]] = {}
+
+    def prepare(self, connection: int) -> None:
+        """Derive the keys of a connection that is yet to come."""
+        if len(self._ahead) >= MAX_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
+        self._ahead[connection] = self._derive(connection)
+
     def keys(self, connection: int) -> tuple[bytes, bytes]:
         """The 32-byte keys of a connection: of what the ingress sends, of what the exit sends."""
+        return self._ahead.pop(connection, None) or self._derive(connection)
+
+    def _derive(self, connection: int) -> tuple[bytes, bytes]:
         keys = self._expand(self._info + _CONNECTION.pack(connection))
         return keys[:_KEY_BYTES], keys[_KEY_BYTES:]
 

@@ -70,9 +70,13 @@ class IngressPairs:
         self._asked: dict[AgentId, tuple[Instance, float]] = {}
         """Which instance a full OPEN last asked for one, and when; until it is there."""
 
-    def usable(self, exit_: Party, now: float) -> bool:
-        """Whether a connection to this exit could open under a pair session."""
-        return self._find(exit_, now) is not None
+    def prepare(self, exit_: Party, connection: int, now: float) -> bool:
+        """Derive the keys of a connection ahead; whether there is a pair session for it at present."""
+        present = self._find(exit_, now)
+        if present is None:
+            return False
+        present.session.prepare(connection)
+        return True
 
     def take(self, exit_: Party, now: float) -> PairSession | None:
         """The one under which to open the next connection, or none if that takes a full OPEN."""

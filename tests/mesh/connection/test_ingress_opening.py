@@ -62,7 +62,7 @@ class Openers:
         self.ingress = ingress
         self.fields = {"local": INGRESS, "remote": exit_, "connection": number}
 
-    def has_pair(self):
+    def prepare_short(self):
         return self.fields["remote"] in self.ingress.pairs
 
     def short(self):

@@ -31,7 +31,7 @@ class Openers:
         self.paired = paired
         self.made = []
 
-    def has_pair(self):
+    def prepare_short(self):
         return self.paired
 
     def short(self):

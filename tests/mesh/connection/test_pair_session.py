@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.connection import session, short_open
-from mesh.connection.pair_session import PairSession
+from mesh.connection.pair_session import MAX_AHEAD, PairSession
 from mesh.connection.short_open import ShortInitiator, ShortResponder
 from mesh.link.frames import FrameType
 from mesh.trust.identity import Instance
@@ -50,6 +50,16 @@ def test_name_and_keys_are_as_documented(ingress, exit_, number):
 def test_no_two_connections_or_directions_have_the_same_key(connections):
     keys = [PairSession(SECRET, ingress, exit_).keys(number) for ingress, exit_, number in connections]
     assert len(set(itertools.chain(*keys))) == 2 * len(connections)
+
+
+@given(instances, instances, st.lists(numbers, max_size=2 * MAX_AHEAD, unique=True))
+def test_keys_derived_ahead_are_the_same_and_few_are_kept(ingress, exit_, connections):
+    pair, plain = (PairSession(SECRET, ingress, exit_) for _ in range(2))
+    for number in connections:
+        pair.prepare(number)
+    assert len(pair._ahead) <= MAX_AHEAD
+    assert [pair.keys(number) for number in connections] == [plain.keys(number) for number in connections]
+    assert pair._ahead == {}
 
 
 def test_both_ends_agree_on_it_and_no_other_handshake_does():

@@ -63,7 +63,7 @@ def test_what_was_agreed_on_is_used_by_all_that_follow(pairs):
     pairs.ask(ONE, 0.0)
     first = session()
     pairs.agreed(ONE, first, 0.1)
-    assert pairs.usable(ONE, 0.2)
+    assert pairs.prepare(ONE, 1, 0.2)
     assert [pairs.take(ONE, now) for now in (0.2, 50.0)] == [first, first]
     assert not pairs.ask(ONE, 50.0)
     assert pairs.take(OTHER, 0.2) is None
@@ -92,13 +92,13 @@ def test_so_does_it_after_three_quarters_of_its_connections_and_in_the_end_none_
         else:
             opened += 1
     assert opened == PAIR_CONNECTIONS
-    assert not pairs.usable(ONE, 1.0)
+    assert not pairs.prepare(ONE, 1, 1.0)
 
 
 def test_it_is_over_when_it_is_old(pairs):
     pairs.agreed(ONE, session(), 5.0)
     assert pairs.deadline() == 5.0 + PAIR_AGE_S
-    assert not pairs.usable(ONE, 5.0 + PAIR_AGE_S)
+    assert not pairs.prepare(ONE, 1, 5.0 + PAIR_AGE_S)
     pairs.expire(4.9 + PAIR_AGE_S)
     assert pairs.parties() == [ONE]
     pairs.expire(5.0 + PAIR_AGE_S)
@@ -124,8 +124,8 @@ def test_the_first_is_forgotten_where_there_are_too_many(pairs):
     for number in range(MAX_AGENTS + 1):
         pairs.agreed(party(number), session(number), 0.0)
     assert len(pairs.parties()) == MAX_AGENTS
-    assert not pairs.usable(party(0), 0.0)
-    assert pairs.usable(party(MAX_AGENTS), 0.0)
+    assert not pairs.prepare(party(0), 1, 0.0)
+    assert pairs.prepare(party(MAX_AGENTS), 1, 0.0)
 
 
 # -- at the exit ---------------------------------------------------------------------------------------------
