@@ -11,7 +11,8 @@ parts of what they are for have a fixed size, so no two connections have the sam
 have the same secret. A key tells nothing of the secret, nor of another key.
 
 Source: RFC 5869, section 2.3, with SHA-512: one block of output is all that is taken, so a connection costs
-two hashes at each end. The RFC's key has as many bytes as the hash; of the 256 bits here HMAC makes no fewer.
+two hashes at each end. The RFC asks for a key as long as the hash; HMAC takes any, and
+the secret has 256 bits as all keys here.
 """
 
 import struct
