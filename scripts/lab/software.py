@@ -22,8 +22,12 @@ class Software(msgspec.Struct, frozen=True):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Variables that its processes need."""
-        return {"PYTHONPATH": str(self.folder)}
+        """Variables that its processes need.
+
+        Python stores the byte code of what it imports, whatever the caller's environment says: an installed
+        package has it, so a start without it is nobody's.
+        """
+        return {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": ""}
 
     @property
     def client(self) -> str:

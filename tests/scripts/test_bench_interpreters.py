@@ -1,5 +1,7 @@
 """What the benchmark says of the Python that agents run on, and which software runs."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,6 +65,14 @@ def test_software_is_a_checkout_or_an_interpreter():
     assert found_at(python) == Software(python, NOWHERE)
     with pytest.raises(ValueError, match="/nowhere: expected a checkout of this project"):
         found_at(Path("/nowhere"))
+
+
+def test_agents_store_byte_code_whatever_the_caller_says(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    tell = OURS.command("-c", "import sys; print(sys.dont_write_bytecode)")
+    environment = {**os.environ, **OURS.environment}
+    said = subprocess.run(tell, env=environment, check=True, capture_output=True, text=True).stdout
+    assert said == "False\n"
 
 
 def test_what_is_said_to_be_compiled_must_be(capsys):
