@@ -241,10 +241,14 @@ class Mailbox:
             return taken
 
     def socket_turn(self, callback: Callable[[N], None], what: N) -> None:
-        """Run ``callback``, which reports a socket's readiness, as a turn of its own; never raises."""
+        """Run ``callback``, which reports a socket's readiness, as a turn of its own.
+
+        Raises:
+            ActorDeadError: the actor has ended; what the callback raises ends it, and goes no further.
+        """
         resident = self.resident
         if resident is None:
-            return
+            raise ActorDeadError(f"{self._owner} stopped before it heard of its socket")
         flag = self._flag
         if flag.raised:
             return

@@ -128,7 +128,10 @@ class SocketOwner(Protocol):
 
     @property
     def socket_turn(self) -> Callable[[Callable[[N], None], N], None]:
-        """Runs the former, which is one of the above or calls it, with the latter as a turn; never raises."""
+        """Runs the former, which is one of the above or calls it, with the latter as a turn.
+
+        It raises ``ActorDeadError`` if the actor has ended, and nothing else.
+        """
         ...
 
 

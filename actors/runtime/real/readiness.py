@@ -1,11 +1,16 @@
 """Which readiness of a descriptor its owner hears of, and what reports it."""
 
+import logging
 from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
+
+from pykka import ActorDeadError
 
 from actors.runtime.descriptors import Descriptors
 from actors.runtime.real.poller import READ, WRITE, Poller, Watcher
 from actors.runtime.seam import ListeningSocket, SocketOwner, StreamSocket, Timer
+
+logger = logging.getLogger(__name__)
 
 Watched: TypeAlias = StreamSocket | ListeningSocket
 
@@ -66,10 +71,14 @@ class Readiness(Watcher):
         owner, socket_ = self._owner, self._socket
         if owner is None or socket_ is None:
             return
-        if events & READ:
-            owner.socket_turn(owner.on_readable, socket_)
-        if events & WRITE and self.wanted & WRITE and self._owner is owner:
-            owner.socket_turn(owner.on_writable, socket_)
+        try:
+            if events & READ:
+                owner.socket_turn(owner.on_readable, socket_)
+            if events & WRITE and self.wanted & WRITE and self._owner is owner:
+                owner.socket_turn(owner.on_writable, socket_)
+        except ActorDeadError:  # it would be reported for ever, and nobody would take anything
+            self.pause()
+            logger.error("%r is watched for an actor that has ended without closing it", socket_)  # noqa: TRY400
 
     def moved_to(self, fd: int) -> "Readiness":
         """The same owner's readiness for another descriptor; nothing is watched yet."""

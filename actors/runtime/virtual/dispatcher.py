@@ -1,5 +1,6 @@
 """A dispatcher in a simulated world: one process on one host, on virtual time and an in-memory network."""
 
+import contextlib
 import logging
 import random
 from collections import deque
@@ -74,8 +75,9 @@ class _SocketTurn:
         return type(self._owner).__name__
 
     def run(self) -> None:
-        # Owners are actors: their failure ends them and nothing else.
-        self._owner.socket_turn(self._report, self._attachment)
+        # Owners are actors: their failure ends them and nothing else; one may have ended meanwhile.
+        with contextlib.suppress(ActorDeadError):
+            self._owner.socket_turn(self._report, self._attachment)
 
 
 class VirtualDispatcher:

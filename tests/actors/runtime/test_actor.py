@@ -199,7 +199,8 @@ def test_readiness_before_the_first_turn_runs_on_start_first():
     failing = Probe(idle, log, {"on_start": ValueError()})
     failing.actor_inbox.bind(failing, lambda _: None)
     failing.socket_turn(lambda _: log.append("readable"), None)
-    failing.socket_turn(lambda _: log.append("readable"), None)
+    with pytest.raises(pykka.ActorDeadError, match="before it heard of its socket"):
+        failing.socket_turn(lambda _: log.append("readable"), None)
     assert log == ["on_start", "readable", "on_start", "release"]
     idle.stop()
 

@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,29 @@ def test_an_actor_that_dies_in_readiness_closes_its_socket_and_frees_its_descrip
     assert released.wait(LIMIT_S)
     driver.do(lambda _: None)
     assert server._socket.fileno() == -1
+
+
+def test_a_socket_that_outlives_the_actor_it_is_watched_for_is_reported_once(
+    driver: Driver, caplog: pytest.LogCaptureFixture
+):
+    client, server, _ = driver.pair()
+    driver.do(lambda program: program.disown(server))
+    ended = Driver(driver.dispatcher)
+
+    def watch(program: Program) -> None:
+        server.attach(program)  # and does not own it
+        server.watch_read(True)
+        program.stop_now()
+
+    ended.ref.tell(Do(watch))
+    driver.do(lambda _: client.send([b"x"]))
+    deadline = time.monotonic() + LIMIT_S
+    while server._readiness.wanted and time.monotonic() < deadline:
+        driver.do(lambda _: None)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    heir = Driver(driver.dispatcher)
+    heir.do(lambda program: program.own(server).watch_read(True))
+    assert heir.heard.get(timeout=LIMIT_S) == ("readable", server)
 
 
 @pytest.mark.parametrize(
