@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Final
 
+from mesh.agent.control.control_socket import ControlSocket
 from mesh.agent.credentials import CertificateEarlyError, open_credentials
 from mesh.agent.dashboard.listening import take_port
 from mesh.agent.dashboard.status import DashboardSnapshot, StatusUnavailable
@@ -43,7 +44,8 @@ class StoppedWaiting(Exception):  # noqa: N818 - the wish of whoever sent the si
 class WaitingStatus:
     """Implements :class:`~mesh.agent.dashboard.status.StatusSource` while there is nothing to show yet.
 
-    ``/health`` is fine, so that nobody restarts the process; ``/ready`` says what is being waited for.
+    ``/health`` is fine, so that nobody restarts the process; ``/ready`` says what is being waited for, and so
+    does the control socket, whatever it is asked.
     """
 
     def __init__(self) -> None:
@@ -64,7 +66,8 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
     Files are read anew each time: a certificate that is replaced meanwhile is taken.
 
     Raises:
-        AgentFileError: something else is wrong with a key, a certificate or the HTTP port.
+        AgentFileError: something else is wrong with a key, a certificate or the HTTP port, or another agent
+            has this one's data directory.
         StoppedWaiting: a signal came first.
     """
     status = WaitingStatus()
@@ -83,8 +86,13 @@ def wait_for_credentials(config: Config, events: Events, written: Written = NOTH
                 return credentials
             if told_at is None:
                 with importing():
-                    from mesh.agent.http import HttpSide  # noqa: PLC0415 -- an agent that starts loads it later
+                    # An agent that starts loads these later.
+                    from mesh.agent.control.door import ControlDoor  # noqa: PLC0415
+                    from mesh.agent.control.not_yet import not_yet  # noqa: PLC0415
+                    from mesh.agent.http import HttpSide  # noqa: PLC0415
 
+                door = ControlDoor(ControlSocket(config.agent.data_dir))
+                stack.enter_context(contextlib.closing(door)).serve(not_yet(status))
                 http = stack.enter_context(
                     contextlib.closing(HttpSide(config.http, take_port(config.http, written)))
                 )

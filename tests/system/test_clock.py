@@ -2,11 +2,14 @@
 
 import re
 import signal
+import subprocess
 import time
 
 import pytest
 
+from mesh.agent.control.socket_file import NAME
 from scripts.lab.agents import DAY_S
+from scripts.lab.processes import ROOT, python
 from scripts.lab.waiting import wait_until
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
@@ -30,6 +33,10 @@ def test_it_waits_and_says_why(early):
     assert status == 503
     assert "is not valid yet" in body.decode()
     assert early.get("/health")[0] == 200
+    command = python("-m", "mesh.agent.entry", "status", "--socket", early.folder / NAME)
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode == 1
+    assert asked.stderr.startswith("waiting: trust.certificate: ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
