@@ -25,6 +25,7 @@ from mesh.agent.dashboard.status import (
 from mesh.agent.descriptor_watch import descriptor_use
 from mesh.agent.disbelieved import disbelieved
 from mesh.agent.draining import is_draining
+from mesh.agent.findings import Finding
 from mesh.agent.own_services import OwnServices
 from mesh.agent.socks_status import socks_listeners, socks_problems
 from mesh.agent.verdict import Seen, clock_of, problems, warnings
@@ -69,6 +70,7 @@ class ActorStatus:
         self._running = _Running(config, written, time.time())
         self._credentials = credentials
         self._complaint = ""
+        self._refused_reload: Finding | None = None
         self._meters = meters
         self._budget = budget
         self._relay_budget = relay_budget
@@ -82,6 +84,10 @@ class ActorStatus:
     def certified(self, credentials: Credentials, complaint: str) -> None:
         """These are the credentials from now on; and what is wrong with their file, or nothing."""
         self._credentials, self._complaint = credentials, complaint
+
+    def reloaded(self, refusal: Finding | None) -> None:
+        """The configuration has been read again; ``refusal`` tells of it if it was refused."""
+        self._refused_reload = refusal
 
     def web_certificate(self) -> WebCertificate | None:
         """That of ``http.tls``, if the agent has one."""
@@ -168,6 +174,7 @@ class ActorStatus:
             services=own,
             peers=peers,
             routes=routes,
+            refused_reload=self._refused_reload,
             descriptors=descriptor_use(),
             route_problems=route_problems,
             route_warnings=route_warnings,

@@ -32,6 +32,8 @@ class FindingKind(enum.StrEnum):
     DRAINING = "draining"
     CERTIFICATE = "certificate"
     """The agent's own is not valid, ends soon, or another one cannot be used."""
+    CONFIGURATION = "configuration"
+    """The configuration was refused when it was last read again."""
     TLS = "tls"
     """That of ``http.tls`` ends soon, or has."""
     REVOKED = "revoked"

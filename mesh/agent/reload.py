@@ -29,7 +29,7 @@ from mesh.agent.logs import LogOutput, logger
 from mesh.agent.outcome import Added, Outcome, OutdatedError, RefusedError, Verdict
 from mesh.agent.planning import planned
 from mesh.agent.port_troubles import port_troubles
-from mesh.agent.reload_log import log_reload
+from mesh.agent.reload_log import log_reload, refusal_of
 from mesh.agent.running_config import NO_NAMES, RunningConfig
 from mesh.agent.saved_services import NAME as SAVED
 from mesh.agent.saved_services import read_place, read_saved, write_saved
@@ -71,6 +71,7 @@ class Reloader:
         live: LiveCredentials,
         audit: AuditLog,
     ) -> None:
+        self._status = status
         self._running = RunningConfig(running, written, root=root, status=status, audit=audit)
         self._number = 0
         """Of the latest reload."""
@@ -98,6 +99,7 @@ class Reloader:
         self._number += 1
         outcome = self._reload()
         log_reload(self._number, outcome)
+        self._status.reloaded(refusal_of(outcome, time.time()))
         if outcome.verdict is Verdict.REFUSED:
             note_outcome(self._audit, outcome)
         self._audit.apply(self.config.audit)

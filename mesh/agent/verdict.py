@@ -45,6 +45,8 @@ class Seen(msgspec.Struct, frozen=True):
     services: OwnServices
     peers: tuple[PeerStatus, ...]
     routes: RouteSnapshot
+    refused_reload: Finding | None
+    """That the latest one was refused."""
     descriptors: DescriptorUse
     route_problems: tuple[str, ...]
     route_warnings: tuple[str, ...]
@@ -92,6 +94,8 @@ def warnings(seen: Seen) -> Iterator[Finding]:
         yield Finding(FindingKind.CERTIFICATE, line)
     if seen.complaint:
         yield Finding(FindingKind.CERTIFICATE, seen.complaint)
+    if seen.refused_reload is not None:
+        yield seen.refused_reload
     if line := web_warning(seen.web_certificate, seen.now_unix_s):
         yield Finding(FindingKind.TLS, line, REMEDY)
     yield from plain(FindingKind.NAME, namesake_warnings(seen.routes))

@@ -110,6 +110,8 @@ def test_a_file_that_is_wrong_changes_nothing_and_every_mistake_is_told(pair):
     assert "forward.endpoints[0].target" in told
     assert "loging" in told
     assert answers(port)
+    status, said = hq.get("/ready")
+    assert (status, b"the last reload was refused" in said) == (200, True)
     hq.config_file.unlink()
     told = hq.read_again()
     assert "reload 2 refused" in told

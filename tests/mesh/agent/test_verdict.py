@@ -10,7 +10,9 @@ from mesh.agent.descriptor_watch import DescriptorUse
 from mesh.agent.draining import DRAINING
 from mesh.agent.findings import MAX_ALIKE, Finding, FindingKind, some_alike
 from mesh.agent.link_problems import NO_LINK
+from mesh.agent.outcome import Outcome, Verdict
 from mesh.agent.own_services import OwnServices
+from mesh.agent.reload_log import refusal_of
 from mesh.agent.verdict import Seen, problems, warnings
 from mesh.agent.web_certificate import REMEDY, WebCertificate
 from mesh.config.loading import NOTHING_WRITTEN
@@ -63,6 +65,7 @@ def seen(config=ALONE, *, phase=Phase.RUNNING, parts=(), granted=("*",), **other
         "configured_unix_s": BOOT + 2.0,
         "revoked": None,
         "complaint": "",
+        "refused_reload": None,
         "certificate": lasting,
         "state": state_of(phase, parts=parts),
         "services": OwnServices(
@@ -177,6 +180,15 @@ def test_of_many_alike_some_are_told():
     assert {one.kind for one in told} == {"listener"}
     assert [one.what for one in told[MAX_ALIKE:]] == ["the same is true of 9,992 more listeners"]
     assert some_alike(many[:MAX_ALIKE], "listeners") == tuple(many[:MAX_ALIKE])
+
+
+def test_a_reload_that_was_refused_is_a_warning_with_its_first_reason():
+    refused = refusal_of(Outcome.refused(("c.yaml:3: peers: expected a list", "x", "y")), NOW)
+    (found,) = warnings(seen(refused_reload=refused))
+    assert found.what.endswith("goes on as it was: c.yaml:3: peers: expected a list, and 2 more")
+    assert (found.kind, found.since_unix_s) == (FindingKind.CONFIGURATION, NOW)
+    assert refusal_of(Outcome.refused(("gone",)), NOW).what.endswith("as it was: gone")
+    assert refusal_of(Outcome(Verdict.PARTLY, problems=("port taken",)), NOW) is None
 
 
 def test_a_certificate_of_http_tls_that_ends_is_a_warning_and_the_agent_ready(tmp_path):
