@@ -216,7 +216,7 @@ def _add_session(found, agents, writer):
     )
     opening = ingress.open_frame(OpenRequest(routing_key="my-api", credit=65_536, renews_keys=True))
     exit_.read_open(opening)
-    tag = socket_tag(parties[0].instance, ends_of("127.0.0.1:40000", "127.0.0.1:3000"))
+    tag = socket_tag(parties[0].instance, ends_of("127.0.0.1:40000", "127.0.0.1:3000"), b"")
     answer, at_exit = reply_with(exit_, OpenReply(accepted=True, credit=65_536, socket_tag=tag))
     _, session = ingress.read_reply(answer)
     other_exit.read_open(opening)

@@ -92,6 +92,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     """By which agents' addresses towards targets are drawn."""
     own_label: str = ""
     """This agent, as logs name agents."""
+    network: bytes = b""
+    """Names the network stack that its sockets are in; empty if that is not known."""
 
     def config_of(self, key: str) -> EndpointSection:
         """How the endpoint of ``key`` treats its target; of a reserved key, as if nothing was said of it."""

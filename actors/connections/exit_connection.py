@@ -320,7 +320,7 @@ class ExitConnection(AnsweringEnd[messages.ExitInbound]):
         if not far.startswith("unix:"):  # whose clients are all called the same
             self._ends = ends_of(socket.local_name, far)
             self._settings.loops.exit_opened(self._ends)
-            tag = socket_tag(self._party.instance, self._ends)
+            tag = socket_tag(self._party.instance, self._ends, self._settings.network)
         self._target_reached(socket, tag)
 
     def _reject(self, rejection: effects.Reject) -> None:

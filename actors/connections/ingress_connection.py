@@ -190,7 +190,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         self._socket = self.own(socket)
         ends = ends_of(socket.peer_name, socket.local_name)
         self._since, self._client = self.now(), ends.near
-        self._client_tag = socket_tag(self._settings.party.instance, ends)
+        self._client_tag = socket_tag(self._settings.party.instance, ends, self._settings.network)
         said_by = self._settings.loops.client_came(self._client_tag, self.ref)
         self._watch_read(False)  # unread until the connection is open, but a reset is noticed
         rights, self._rights = self._rights, ()

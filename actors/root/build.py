@@ -92,6 +92,7 @@ class Build:
             doors=self.doors,
             source_secret=setup.identity.secret_for(SECRET_FOR),
             own_label=_own_label(setup),
+            network=setup.network,
         )
         self.links = LinkSettings(
             identity=setup.identity,

@@ -50,6 +50,8 @@ class AgentSetup(msgspec.Struct, frozen=True):
     """Answers agents that ask for certificates."""
     keep_revocations: Callable[[Revocations], None] = keep_nothing
     """Is told of all revocations whenever there are others than in ``trust``."""
+    network: bytes = b""
+    """Names the network stack that it runs in; empty if that is not known."""
 
     def with_credentials(self, credentials: Credentials) -> Self:
         """The same agent with these, which are of its identity."""

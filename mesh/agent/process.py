@@ -31,6 +31,7 @@ from mesh.agent.importing import importing
 from mesh.agent.layers import Layers
 from mesh.agent.logs import LogOutput, logger
 from mesh.agent.memory import keep_freed_memory
+from mesh.agent.network_stack import network_stack
 from mesh.agent.saved_services import read_saved
 from mesh.agent.software import VERSION
 from mesh.agent.started import EXIT_OK, STOP_TIMEOUT_S, Started
@@ -144,6 +145,7 @@ def _run(
                 serve_control=asked,
                 serve_enrolment=wished,
                 keep_revocations=revoked,
+                network=network_stack(),
             ),
             meters=meters,
             budget=budget,

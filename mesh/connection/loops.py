@@ -7,6 +7,10 @@ that it is for, so that no address of a site is sent in clear; an agent that has
 makes the same tag. What an exit says counts only for clients that are led to that exit, and only keeps them
 from it: a lie harms nobody whom another exit serves.
 
+Loopback addresses are the same on every machine, and the port of a listener is often that of the target, as
+with a database: there the tag has the network stack as well. Without it a client would be taken for one of
+the exit's sockets as soon as two kernels choose the same of some 14,000 ports.
+
 Behind NAT, or a proxy, the two ends of a socket have other addresses, and tags do not match. Neither do
 they if each exit leads to a listener of a third agent, and unix sockets have no tags. Such circles end when
 descriptors run out.
@@ -24,6 +28,8 @@ _OTHER_SPELLINGS: Final = ("[", "0.0.0.0:")
 """How names begin of which there may be another spelling: hardly any do, and each socket has two."""
 
 _UNIX: Final = "unix:"
+
+_LOOPBACK: Final = ("127.", "[::1]:")
 
 R = TypeVar("R")
 
@@ -63,14 +69,21 @@ def ends_of(near: str, far: str) -> Ends:
     return Ends(near, far)
 
 
-def socket_tag(instance: Instance, ends: Ends) -> bytes:
+def socket_tag(instance: Instance, ends: Ends, network: bytes) -> bytes:
     """The tag of an exit's socket, or of a client's; nothing for a unix socket.
 
     All clients of one are called the same, and a path is another file on another machine.
+
+    Args:
+        instance: of the ingress.
+        ends: of the socket.
+        network: names the network stack that it is in; empty if that is not known.
     """
     if ends.far.startswith(_UNIX):
         return b""
     addresses = f"{ends.near} {ends.far}".encode()
+    if network and ends.near.startswith(_LOOPBACK):
+        addresses += b" " + network
     return blake2b(addresses, digest_size=TAG_BYTES, key=instance, person=b"mesh socket").digest()
 
 

@@ -29,14 +29,14 @@ def test_an_address_has_one_spelling(name, spelling):
 
 
 def test_both_ends_of_a_socket_make_one_tag_and_others_do_not():
-    tag = socket_tag(HERE, ends_of("127.0.0.1:40000", "0.0.0.0:80"))
-    assert tag == socket_tag(HERE, ends_of("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80"))
+    tag = socket_tag(HERE, ends_of("127.0.0.1:40000", "0.0.0.0:80"), b"")
+    assert tag == socket_tag(HERE, ends_of("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:80"), b"")
     assert len(tag) == TAG_BYTES
     others = {
-        socket_tag(THERE, ends_of("127.0.0.1:40000", "127.0.0.1:80")),
-        socket_tag(HERE, ends_of("127.0.0.1:40001", "127.0.0.1:80")),
-        socket_tag(HERE, ends_of("127.0.0.1:40000", "127.0.0.1:81")),
-        socket_tag(HERE, ends_of("127.0.0.1:80", "127.0.0.1:40000")),
+        socket_tag(THERE, ends_of("127.0.0.1:40000", "127.0.0.1:80"), b""),
+        socket_tag(HERE, ends_of("127.0.0.1:40001", "127.0.0.1:80"), b""),
+        socket_tag(HERE, ends_of("127.0.0.1:40000", "127.0.0.1:81"), b""),
+        socket_tag(HERE, ends_of("127.0.0.1:80", "127.0.0.1:40000"), b""),
     }
     assert len(others | {tag}) == 5
 
@@ -103,7 +103,7 @@ def test_exits_that_all_say_the_same_cost_no_more_each_than_one_and_are_forgotte
 
 def test_clients_of_a_unix_socket_are_not_told_apart_so_nobody_leads_them_in_a_circle():
     watch: LoopWatch[str] = LoopWatch()
-    tag = socket_tag(Instance(b"i" * 8), ends_of("unix:", "unix:/run/app.sock"))
+    tag = socket_tag(Instance(b"i" * 8), ends_of("unix:", "unix:/run/app.sock"), b"")
     watch.client_came(tag, "client")
     assert watch.exit_said(tag, ONE, 7) is None
     watch.client_left(tag, "client")
