@@ -13,7 +13,7 @@ import click
 from mesh.agent.cli import completing
 from mesh.agent.cli.asking import Agent, asks_agent, not_empty
 from mesh.agent.cli.following import PASSING
-from mesh.agent.cli.service_remarks import remark_on_endpoint, remark_on_listener
+from mesh.agent.cli.service_remarks import Entry, remark_on_endpoint, remark_on_listener
 from mesh.agent.control.client import NotRunning, Refused
 from mesh.agent.control.requests import ENDPOINTS, LEASES, LISTENERS, RenewRequest, ServiceRequest
 from mesh.agent.outcome import Added
@@ -27,8 +27,6 @@ RENEW_S: Final = 5.0
 """How often the command says that it is still there; also how often it looks for an agent that has gone."""
 
 ANY_PORT: Final = "127.0.0.1:0"
-
-Entry = Mapping[str, str | int | list[str]]
 
 _at_most = click.option(
     "--max-connections", type=click.IntRange(0), default=0, help="At one time; 0: any number."
@@ -198,12 +196,12 @@ def _add(
     *,
     save: bool,
     shown: Callable[[Added], str],
-    remark: Callable[[Agent, str, Added], None],
+    remark: Callable[[Agent, Entry, Added], None],
 ) -> None:
     request = ServiceRequest(dict(entry), save, HOLD_S)
     added = agent.client.post(place, Added, request)
     agent.tell(added, lambda: escaped(shown(added)))
-    remark(agent, str(entry["key"]), added)
+    remark(agent, entry, added)
     if added.lease is not None:
         _hold(agent, place, entry, added)
 
