@@ -21,6 +21,7 @@ FRAMEWORKS = {
     "emit": "logging",
     "filter": "logging",
     "handle_read": "Waitress",
+    "handle_expt": "Waitress",
     "defer": "Waitress",
     "parser_class": "Waitress",
     "task_class": "Waitress",

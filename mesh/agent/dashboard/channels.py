@@ -158,6 +158,10 @@ class ClientChannel(HTTPChannel):  # type: ignore[misc]
                 self.socket.recv(DRAINED_BYTES)
         super().handle_close()
 
+    def handle_expt(self) -> None:
+        """Close: no HTTP client sends urgent data (MSG_OOB), of which every poll tells until it is read."""
+        self.handle_close()
+
     def has_unread(self) -> bool:
         """Whether there may be more to read though nothing comes, as behind TLS."""
         client = self.socket

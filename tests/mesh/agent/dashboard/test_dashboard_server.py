@@ -17,7 +17,7 @@ import pytest
 
 from mesh.addresses import TcpAddress
 from mesh.agent.dashboard.app import DashboardApp
-from mesh.agent.dashboard.channels import BURST, MAX_CONNECTIONS, REQUESTS_PER_S
+from mesh.agent.dashboard.channels import BURST, MAX_CONNECTIONS, REQUEST_TIMEOUT_S, REQUESTS_PER_S
 from mesh.agent.dashboard.listening import listen
 from mesh.agent.dashboard.refusals import PROBLEM_TYPE
 from mesh.agent.dashboard.server import HttpServer
@@ -294,6 +294,16 @@ def test_requests_that_are_too_large_or_none_at_all_are_turned_away(
     assert f"Content-Type: {PROBLEM_TYPE}".encode() in head
     assert msgspec.json.decode(body)["status"] == int(head.split()[1])
     assert get(bound, "/health")[0] == 200
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HT"])
+def test_who_sends_urgent_data_is_closed_at_once(app: DashboardApp, serve: Serve, said: bytes):
+    """Else the loop would be told of it without end: one byte of a client would take a core."""
+    bound = serve(app)
+    with socket.create_connection((bound.host, bound.port), timeout=REQUEST_TIMEOUT_S / 2) as client:
+        client.sendall(said)
+        client.send(b"!", socket.MSG_OOB)
+        assert client.recv(4096) == b""
 
 
 def test_who_has_a_connection_is_answered_soon_after_others_sent_thousands_of_requests_at_once(
