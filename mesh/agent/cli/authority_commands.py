@@ -11,7 +11,8 @@ from mesh.agent.cli.times import counted
 from mesh.agent.cli.whole import all_rows
 from mesh.agent.control.authority_routes import RenewRequest
 from mesh.agent.control.authority_rows import AuthorityRow, RenewedRow, SignedRow
-from mesh.agent.control.requests import AUTHORITIES, RENEWALS
+from mesh.agent.control.own_rows import Status
+from mesh.agent.control.requests import AUTHORITIES, RENEWALS, STATUS
 from mesh.agent.expiry import day
 from mesh.escaping import escaped
 
@@ -43,14 +44,25 @@ def renew(agent: Agent, *, issuer: str) -> None:
 
     Name, rights and groups stay as they are, and so do links and connections. The new certificate is of the
     authority that has signed the issuer's, and is valid for as long as the old one was, or as the issuer may
-    grant. An issuer's own certificate is signed by the authority.
+    grant if that is less: then it may end sooner than the old one would have. An issuer's own certificate is
+    signed by the authority.
 
     \b
     mesh renew
     mesh --at all renew --issuer hq2
     """
+    before = agent.client.get(STATUS, Status).agent.certificate_ends.timestamp()
     found = agent.client.post(RENEWALS, RenewedRow, RenewRequest(issuer))
-    agent.tell(found, lambda: escaped(f"renewed by {found.issuer}, until {day(found.not_after)}"))
+    agent.tell(found, lambda: escaped(_renewed(found, before)))
+
+
+def _renewed(found: RenewedRow, before: float) -> str:
+    """What has come of it; ``before`` is the end of the old certificate, in Unix seconds."""
+    told = f"renewed by {found.issuer}, until {day(found.not_after)}"
+    if found.not_after >= before:
+        return told
+    why = "an issuer grants no more than its own certificate lets it"
+    return f"{told}, sooner than {day(before)} as before: {why}"
 
 
 def escaped_lines(lines: Iterator[str]) -> str:

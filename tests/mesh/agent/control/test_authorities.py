@@ -106,6 +106,15 @@ def test_a_renewal_is_told_with_its_end_and_one_that_is_refused_with_the_reason(
     assert "not renewed: no issuer called gone is in reach" in refused.stderr
 
 
+def test_a_renewal_that_ends_sooner_says_so_and_why(asked):
+    asked.snapshot = msgspec.structs.replace(asked.snapshot, certificate_ends_unix_s=END + 86_400)
+    done = run(asked, "renew")
+    assert done.stdout == (
+        "renewed by hq-issuer, until 2096-10-02 07:06 UTC, sooner than 2096-10-03 07:06 UTC as before: "
+        "an issuer grants no more than its own certificate lets it\n"
+    )
+
+
 def test_the_doctor_says_who_keeps_an_authority_from_being_taken_out(asked):
     rows = msgspec.json.decode(run(asked, "authorities", "--json").stdout, type=list[AuthorityRow])
     first, second = authority_checks(rows)
