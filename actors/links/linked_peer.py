@@ -55,6 +55,12 @@ class LinkedPeer:
         """The admitted one, and the one that contests it."""
         return (self.link,) if self.challenge is None else (self.link, self.challenge.newcomer)
 
+    def end_challenge(self) -> None:
+        """Nobody contests its link any more."""
+        if self.challenge is not None:
+            self.challenge.timer.cancel()
+            self.challenge = None
+
     def wait_for_end(self, dialer: Ref[dialer_messages.Inbound]) -> None:
         """Have ``dialer`` among those that wait, unless it has ended while its link was under way."""
         if dialer.is_alive():

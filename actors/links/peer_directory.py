@@ -228,8 +228,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer is None:
             return
         if peer.challenge is not None and peer.challenge.newcomer.link.actor_urn == urn:
-            peer.challenge.timer.cancel()
-            peer.challenge = None
+            peer.end_challenge()
         if peer.link.link.actor_urn != urn:
             return
         waiting, challenge = peer.waiting_dialers, peer.challenge
@@ -279,8 +278,10 @@ class PeerDirectory(Actor[messages.Inbound]):
 
     def _change_trust(self, trust: TrustStore) -> None:
         self._trust = trust
-        for link in [link for peer in self._peers.values() for link in peer.links]:
-            self._is_refused(link)
+        for peer in self._peers.values():
+            self._is_refused(peer.link)
+            if peer.challenge is not None and self._is_refused(peer.challenge.newcomer):
+                peer.end_challenge()
 
     def _is_refused(self, link: messages.LinkEstablished) -> bool:
         """Whether a link is to close because nobody trusts its peer now."""
@@ -324,8 +325,7 @@ class PeerDirectory(Actor[messages.Inbound]):
         if peer is None or peer.challenge is None or peer.link.link.actor_urn != urn:
             return
         newcomer = peer.challenge.newcomer
-        peer.challenge.timer.cancel()
-        peer.challenge = None
+        peer.end_challenge()
         self._twins.report(newcomer, peer.link)
         self._turn_away(peer, newcomer, DUPLICATE, Blame.LOGGED_OFFENCE)
 
@@ -389,7 +389,9 @@ class PeerDirectory(Actor[messages.Inbound]):
         self._closing = reason
         self._report_to = reply_to
         for peer in self._peers.values():
-            self.tell(peer.link.link, link_messages.CloseLink(reason))
+            for link in peer.links:
+                self.tell(link.link, link_messages.CloseLink(reason))
+            peer.end_challenge()
         self._report_if_closed()
 
     def _report_if_closed(self) -> None:

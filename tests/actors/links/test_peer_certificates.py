@@ -4,13 +4,15 @@ import msgspec
 import pytest
 
 from actors.links.linked_peer import RIGHTS_GONE_S
+from actors.links.peer_directory import CHALLENGE_TIMEOUT_S
+from actors.messages import peer_directory as directory_messages
 from actors.messages import peer_link as link_messages
 from actors.messages import route_table as route_messages
 from mesh.link.frames import Frame, FrameType
-from mesh.trust.certificates import Certificate, read_certificate
+from mesh.trust.certificates import Certificate, TrustStore, read_certificate
 from tests.actors.company import Ear, record_of, routes_of
 from tests.actors.links.link_company import BOB, OWN, PEER, LinkScene, certificate_of
-from tests.actors.links.test_peer_directory import CERTIFICATE, FIRST, HIGH, House
+from tests.actors.links.test_peer_directory import CERTIFICATE, FIRST, HIGH, SECOND, House, closed
 from tests.frame_sizes import smallest_body
 
 IDLE = certificate_of(HIGH, may_relay=False)
@@ -91,6 +93,15 @@ def test_a_link_whose_handshake_is_older_than_the_record_hears_of_that_when_it_c
     assert told(newer) == [(False, True)]
     house.world.run(RIGHTS_GONE_S + 0.1)
     assert told(newer)[-1] == (False, False)
+
+
+def test_who_contests_a_link_and_is_trusted_no_more_does_not_take_its_place(house):
+    old, new = house.establish(), house.establish(instance=SECOND)
+    house.tell(directory_messages.TrustChanged(TrustStore([OWN.public_key])))
+    assert closed(old)
+    assert closed(new)
+    house.world.run(2 * CHALLENGE_TIMEOUT_S)
+    assert not new.of(link_messages.AdmitLink)
 
 
 def test_a_link_ends_with_the_certificate_that_its_peer_shows_since(scene):

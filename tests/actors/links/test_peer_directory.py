@@ -359,6 +359,15 @@ def test_closes_all_links_and_reports_when_none_is_left(house):
     assert root.heard == [messages.LinksClosed()]
 
 
+def test_who_contests_a_link_while_all_are_closed_is_closed_too(house):
+    root, old, new = start(house.world), house.establish(), house.establish(instance=SECOND)
+    house.tell(messages.CloseAllLinks("leaving", root.ref))
+    house.world.run(CHALLENGE_TIMEOUT_S)  # a link to a machine that is gone takes as long to end
+    assert new.heard == [link_messages.CloseLink("leaving")]
+    house.end(old)
+    assert root.heard == [messages.LinksClosed()]
+
+
 def test_without_links_all_are_closed_at_once(house):
     root = start(house.world)
     house.tell(messages.CloseAllLinks("leaving", root.ref))
