@@ -141,6 +141,8 @@ class Originator:
         )
         self._next = (epoch, 0)
         """Epoch and sequence of the next record."""
+        self._left_behind = (0, 0)
+        """All that this run said before its clock was set back has lower numbers than these."""
         self._issued: RecordBody | None = None
         self._issued_at = -math.inf
         self._changed_at = -math.inf
@@ -289,6 +291,7 @@ class Originator:
     def keep_epoch(self, unix_now: float) -> None:
         """Begin a new epoch if others would refuse the present one: this agent's clock has been set back."""
         if not within_a_day(self._next[0] - JUMPED_MS, unix_now):
+            self._left_behind = max(self._left_behind, self._next)
             self._next = (max(0, int(unix_now * 1000)), 0)
             self._must_jump = not self.is_withdrawn
             self._pacing.changed()
@@ -315,7 +318,8 @@ class Originator:
         if theirs < self._next:
             return False  # a copy over another link of what the next record is newer than already
         self._next = _after(theirs, JUMP_SEQUENCES)
-        if has_left:
+        is_own = freshness[2] == self._body.instance and theirs < self._left_behind
+        if has_left or is_own:
             return False
         self._overtaken += 1
         comes_again = self.overtakers.met(freshness[2], self._overtaken, now)

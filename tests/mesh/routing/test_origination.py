@@ -34,6 +34,7 @@ IDENTITY = Identity(b"\x01" * 32)
 PEER = AgentId(b"p" * 16)
 OTHER = AgentId(b"q" * 16)
 EPOCH = 1_700_000_000_000
+DAY_S = 86_400
 OTHER = Instance(b"o" * 16)
 """Of another run."""
 
@@ -225,6 +226,19 @@ def test_the_counters_never_leave_their_range():
     source = originator(epoch=MAX_EPOCH)
     assert not source.overtaken_by((MAX_EPOCH, MAX_SEQUENCE, OTHER), 0.0)
     assert issue(source, 0.0).epoch == MAX_EPOCH
+
+
+def test_what_it_said_before_its_clock_was_set_back_and_right_again_is_nobody_elses():
+    source, own = originator(), Instance(b"i" * 16)
+    said = [issue(source, now).freshness for now in (0.0, 120.0)]
+    source.keep_epoch(EPOCH / 1000 - 2 * DAY_S)
+    assert issue(source, 125.0).freshness < said[0]
+    for now, freshness in enumerate(said, 130):
+        assert not source.overtaken_by(freshness, float(now))
+    assert not source.overtakers.any_runs(132.0, 300.0)
+    newest = issue(source, 135.0).freshness
+    assert newest > said[-1]
+    assert source.overtaken_by((newest[0], newest[1] + 1, own), 140.0), "another run has a copy of this one's"
 
 
 def test_a_jump_is_not_forgotten_over_a_change_that_is_taken_back():
