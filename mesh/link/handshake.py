@@ -228,7 +228,7 @@ class LinkHandshake:
                 del self._buffer[: opening.byte_count]
                 to_send = self._versions.preamble + self._message_with_proof(now_unix_s)
                 self._state = State.PROOF
-        while self._state is State.PROOF and (message := self._next_message()) is not None:
+        if self._state is State.PROOF and (message := self._next_message()) is not None:
             try:
                 peer, statement = self._read_proof(message, now_unix_s)
             except RevokedError as error:
