@@ -9,6 +9,10 @@ from mesh.deadlines import never
 HANG_UP_POLL_S: Final = 1.0
 """How often an unread socket is looked at: its reset or close would otherwise go unseen."""
 
+LEFT_S: Final = 75.0
+"""How long a connection lasts whose client, or target, has closed its unix socket while the other goes on.
+By TCP it is as long: the kernel forgets the closed socket after a minute, and answers a probe by a reset."""
+
 DRAIN_AFTER_RESET_S: Final = 10.0
 """How long bytes that preceded the other end's reset may wait for a slow local socket."""
 
@@ -36,7 +40,7 @@ class Due(enum.IntEnum):
     DRAINED = 3
     """What preceded the other end's reset has waited long enough for the local socket."""
     READ_OUT = 4
-    """What preceded the local socket's reset has waited long enough for credit."""
+    """What preceded the local socket's reset has waited long enough for credit; or nobody takes more."""
     RETURN = 5
     """The usual first hop, which was left on a mere doubt, is to have another try."""
 

@@ -12,7 +12,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from actors.connections.connection_settings import NOT_SENT_BYTES, ConnectionSettings
-from actors.connections.due import HANG_UP_POLL_S, NOTHING_DUE, Due
+from actors.connections.due import HANG_UP_POLL_S, LEFT_S, NOTHING_DUE, Due
 from actors.key_meters import KeyMeter
 from actors.meters import Meters
 from actors.runtime.actor import Actor
@@ -172,8 +172,11 @@ class LocalSocketActor(Actor[M], Generic[M]):
         """Whether the local socket, unread, was reset; if not, it is asked again later."""
         if self._socket is None or self._reading:
             return False
-        if self._socket.hung_up() is HangUp.GONE and not (self._at_end and self._peer_finished):
+        hung_up, deadlines = self._socket.hung_up(), self._deadlines
+        if hung_up is HangUp.GONE and not (self._at_end and self._peer_finished):
             return True
+        if hung_up is HangUp.LEFT and self._at_end and deadlines[Due.READ_OUT] == inf:
+            deadlines[Due.READ_OUT] = now + LEFT_S
         self._deadlines[Due.HANG_UP_POLL] = now + HANG_UP_POLL_S
         return False
 

@@ -66,6 +66,9 @@ class HangUp(enum.Enum):
     """The other end has finished sending (FIN seen); what it sent may still be unread."""
     GONE = "gone"
     """The stream is broken: reset by the other end, or by the kernel for it."""
+    LEFT = "left"
+    """Of a unix socket: the other end has finished sending and takes nothing any more, or both have finished.
+    By TCP the former shows when something is sent there."""
 
 
 class KeepAlive(msgspec.Struct, frozen=True):

@@ -119,6 +119,8 @@ class LoopStreamSocket:
         # A hang-up alone says that both ends have finished sending; what has arrived is still to be read.
         if seen & select.POLLERR:
             return HangUp.GONE
+        if seen & select.POLLHUP and self._socket.family is socket.AF_UNIX:
+            return HangUp.LEFT
         return HangUp.HALF_CLOSED if seen else HangUp.NO
 
     def keep_unsent(self, byte_count: int) -> None:

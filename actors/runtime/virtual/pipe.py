@@ -234,6 +234,11 @@ class Pipe:
             self._acknowledge()
         return taken
 
+    @property
+    def has_lost_receiver(self) -> bool:
+        """Whether the receiver has been closed."""
+        return self._receiver_closed
+
     def close_receiver(self) -> None:
         """Nobody will read any more."""
         self._receiver_closed = True

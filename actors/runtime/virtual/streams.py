@@ -122,6 +122,9 @@ class VirtualStreamSocket:
         pipe = self._incoming()
         if self._error:
             return HangUp.GONE
+        is_unix = self._local_name.startswith("unix:")
+        if is_unix and pipe.finished and (self._write_shut or self._outgoing().has_lost_receiver):
+            return HangUp.LEFT
         # POLLERR ends once a call has taken the error; then both ends look as if they had finished.
         return HangUp.HALF_CLOSED if pipe.finished or self._broken else HangUp.NO
 

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.connections.connection_end import MAX_WAITING_PIECES
-from actors.connections.due import DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S
+from actors.connections.due import DRAIN_BEFORE_RESET_S, HANG_UP_POLL_S, LEFT_S
 from tests.actors.connections.both_ends_company import MIB, SIDES, SMALL, Ends, both, pattern
 from tests.actors.connections.end_company import RESET
 
@@ -101,3 +101,35 @@ def test_a_client_that_has_finished_and_reads_slowly_is_not_taken_for_gone():
     assert ends.client.end == "EOF"
     assert ends.is_over
     ends.world.stop()
+
+
+# One that closes its unix socket, which no probe of the kernel finds out
+
+
+def with_a_client_by_unix_socket(ends, monkeypatch):
+    """What the client does next is done to a unix socket; the target ends nothing by itself."""
+    monkeypatch.setattr(ends.ingress._socket, "_local_name", "unix:/run/app.sock")
+    ends.target.closes_at_end = ends.client.closes_at_end = False
+
+
+def test_a_client_that_closed_its_unix_socket_does_not_hold_the_target_for_ever(ends, monkeypatch):
+    with_a_client_by_unix_socket(ends, monkeypatch)
+    ends.client.send(b"last words")
+    ends.client.socket.close()
+    ends.run(LEFT_S - 1.0)
+    assert bytes(ends.target.received) == b"last words"
+    assert ends.target.end == "EOF"
+    assert not ends.is_over
+    ends.run(HANG_UP_POLL_S + 2.0)
+    assert ends.is_over
+
+
+def test_a_client_that_has_only_finished_sending_by_its_unix_socket_is_waited_for(ends, monkeypatch):
+    with_a_client_by_unix_socket(ends, monkeypatch)
+    ends.client.send(b"GET")
+    ends.client.socket.shutdown_write()
+    ends.run(3 * LEFT_S)
+    ends.target.send(b"at last")
+    ends.run(1.0)
+    assert bytes(ends.client.received) == b"at last"
+    assert not ends.is_over

@@ -30,7 +30,16 @@ def test_what_was_sent_before_the_end_is_read_before_it(near: Side, ends: tuple[
     near.do(lambda _: one.close())
     assert near.receive_exactly(other, 10) == b"last words"
     assert near.receive(other) == b""
-    assert near.hung_up(other) is not HangUp.NO
+    assert near.hung_up(other) is HangUp.LEFT
+
+
+def test_one_that_has_finished_sending_has_not_left(near: Side, ends: tuple[Any, Any]):
+    one, other = ends
+    near.do(lambda _: one.shutdown_write())
+    assert near.receive(other) == b""
+    assert near.hung_up(other) is HangUp.HALF_CLOSED
+    near.do(lambda _: one.close())
+    near.until(lambda: other.hung_up() is HangUp.LEFT)
 
 
 def test_one_that_is_not_read_takes_no_more(near: Side, ends: tuple[Any, Any]):
