@@ -11,6 +11,7 @@ from typing import Final
 import click
 import msgspec
 
+from mesh.addresses import is_ipv4
 from mesh.agent.cli.certificate_command import DEFAULT_VALIDITY, Validity, write_certificate
 from mesh.agent.cli.failure import Failure, told_plainly
 from mesh.agent.cli.key_commands import PUBLIC_SUFFIX, make_authority, make_key
@@ -183,7 +184,7 @@ def _plans(names: tuple[str, ...], relays: tuple[Relay, ...], *, local: bool) ->
         accept = None
         if name in by_name:
             address = by_name[name].address
-            accept = address if local else f"0.0.0.0:{address.rpartition(':')[2]}"
+            accept = address if local else _accept(address)
         plans.append(
             AgentPlan(
                 name=name,
@@ -246,6 +247,14 @@ def _to_fill_in(directory: Path, plan: AgentPlan) -> list[str]:
         for number, line in enumerate(lines, 1)
         if FILL_IN in line
     ]
+
+
+def _accept(dialed: str) -> str:
+    """Where a relay accepts links that others dial at ``dialed``: at every interface, by the same IP."""
+    host, _, port = dialed.rpartition(":")
+    if host.startswith("["):
+        return f"[::]:{port}"
+    return f"0.0.0.0:{port}" if is_ipv4(host) else f":{port}"
 
 
 def _next_steps(

@@ -135,7 +135,7 @@ def test_a_right_that_is_not_one_is_told(tmp_path, agent, reason):
 
 def test_the_others_dial_the_relay(mesh):
     branch, relay, hq = (load(mesh, name) for name in NAMES)
-    assert [entry.address for entry in relay.accept] == [TcpAddress("0.0.0.0", 4433)]
+    assert [str(entry.address) for entry in relay.accept] == [":4433"]
     assert relay.peers == branch.accept == hq.accept == ()
     assert [entry.address for entry in branch.peers + hq.peers] == [TcpAddress("relay", 4433)] * 2
     assert all(load(mesh, name).http.address == TcpAddress("127.0.0.1", 8080) for name in NAMES)
@@ -183,7 +183,21 @@ def test_the_next_steps_are_told(tmp_path):
     result = run("init", tmp_path / "n", "--agents", "a,b", "--relay", "b=b.example.com:7000")
     assert "FILL IN" not in result.output
     assert [str(entry.address) for entry in load(tmp_path / "n", "a").peers] == ["b.example.com:7000"]
-    assert [str(entry.address) for entry in load(tmp_path / "n", "b").accept] == ["0.0.0.0:7000"]
+    assert [str(entry.address) for entry in load(tmp_path / "n", "b").accept] == [":7000"]
+
+
+@pytest.mark.parametrize(
+    ("dialed", "accepted"),
+    [
+        ("192.0.2.7:7000", "0.0.0.0:7000"),
+        ("[2001:db8::7]:7000", "[::]:7000"),  # at 0.0.0.0 nobody who dials it gets through
+        ("b.example.com:7000", ":7000"),  # whose address may be of either kind
+    ],
+)
+def test_a_relay_accepts_links_where_the_others_dial(tmp_path, dialed, accepted):
+    result = run("init", tmp_path / "m", "--agents", "a,b", "--relay", f"b={dialed}")
+    assert f"accepts links on {accepted}" in result.output
+    assert [str(entry.address) for entry in load(tmp_path / "m", "b").accept] == [accepted]
 
 
 def test_the_relays_port_is_to_be_opened(tmp_path):
