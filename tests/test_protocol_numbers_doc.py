@@ -126,6 +126,7 @@ LIMIT_MODULES = (
 
 NOT_OF_THE_PROTOCOL = {
     "actors.links.reports.MAX_TROUBLE_CHARACTERS",
+    "actors.runtime.descriptors.SO_PASSRIGHTS",
     "actors.accepting.ACCEPTS_PER_TURN",
     "actors.connections.connection_end.MOST_READ_BYTES",
     "actors.connections.connection_end.READS_PER_TURN",

@@ -25,6 +25,9 @@ there, clients that wait for the HTTP server, each."""
 OWN_DESCRIPTORS: Final = 32
 """Descriptors that an agent has before anybody comes: its event loop, threads, log and listening sockets."""
 
+SO_PASSRIGHTS: Final = 83
+"""Of Linux 6.16 (include/uapi/asm-generic/socket.h): whether others may pass descriptors to a unix socket."""
+
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
@@ -135,3 +138,13 @@ def reset(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     sock.close()
+
+
+def refuse_descriptors(sock: socket.socket) -> None:
+    """Have nobody pass descriptors to ``sock``, a unix socket, where the kernel can refuse them.
+
+    Whoever reads from ``sock`` also closes what was passed and is not taken. That takes as long as its sender
+    likes, be it a TCP socket that lingers or a file of a file system of its own, and all on the thread wait.
+    """
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)

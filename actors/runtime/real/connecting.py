@@ -7,6 +7,7 @@ from typing import Final
 
 from pykka import ActorDeadError
 
+from actors.runtime.descriptors import refuse_descriptors
 from actors.runtime.real.native_address import Sockaddr, native_address, socket_name
 from actors.runtime.real.poller import WRITE, Watcher
 from actors.runtime.real.readiness import CLOSED, Reactor
@@ -79,6 +80,8 @@ class ConnectAttempt(Watcher):
             if options.leaves_spare:
                 self._reactor.descriptors.require_room(self._socket)
             set_options(self._socket, options, is_tcp=self._is_tcp)
+            if not self._is_tcp:
+                refuse_descriptors(self._socket)
             if options.local_host:
                 self._socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 self._socket.bind((options.local_host, 0))

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from actors.runtime.descriptors import refuse_descriptors
 from actors.runtime.real.listening import BACKLOG, LoopListeningSocket
 from actors.runtime.real.readiness import Reactor
 from actors.runtime.seam import SocketOptions
@@ -103,6 +104,7 @@ def _bound(path: str) -> socket.socket:
         raise OSError(errno.ENAMETOOLONG, f"a unix socket's path has at most {MAX_UNIX_PATH_BYTES} bytes")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
+        refuse_descriptors(sock)  # those that it accepts do as well
         # Its file has it from the first moment. Set by name later, it could be set of what a link leads to.
         os.fchmod(sock.fileno(), MODE)
         try:

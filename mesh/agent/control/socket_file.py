@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from actors.runtime.descriptors import refuse_descriptors
 from mesh.agent.control.unix_sockets import connect_to, short_name
 from mesh.agent.files import PRIVATE_MODE, AgentFileError
 from mesh.agent.finding import CONTROL_NAME
@@ -40,6 +41,7 @@ def listen_at(path: Path) -> socket.socket:
         NoSocketError: it cannot be had for another reason; the text is one line, too.
     """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    refuse_descriptors(listening)
     try:
         with _alone(path.parent), short_name(path) as name:
             _make_room(path, name)

@@ -10,6 +10,7 @@ from actors.runtime.real.connecting import _local_address, _met_itself
 from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress
 from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver, Program
+from tests.passed_descriptors import may_pass, needs_refusal
 
 
 def test_connecting_to_a_name_fails_instead_of_looking_it_up(driver: Driver):
@@ -68,6 +69,19 @@ def test_a_connect_under_way_leaves_nothing_behind(driver: Driver, how: str):
         assert attempt not in driver.dispatcher._connects
     while not driver.heard.empty():
         driver.heard.get().socket.close()
+
+
+@needs_refusal
+def test_a_target_can_pass_no_descriptor_whose_close_takes_long(driver: Driver, tmp_path: Path):
+    address = UnixAddress(str(tmp_path / "target"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address.path)
+        listening.listen()
+        connected = driver.connect(address)
+        target, _ = listening.accept()
+        with target:
+            assert not may_pass(target)
+        driver.do(lambda _: connected.socket.close())
 
 
 def test_a_unix_socket_with_a_full_backlog_is_tried_until_there_is_room(driver: Driver, tmp_path: Path):

@@ -11,6 +11,7 @@ from actors.runtime.real import unix_listening
 from mesh.addresses import UnixAddress
 from scripts.lab.waiting import wait_until
 from tests.actors.runtime.real.driver import LIMIT_S, Driver
+from tests.passed_descriptors import may_pass, needs_refusal
 
 
 def refusal(path):
@@ -42,6 +43,16 @@ def test_only_its_user_may_connect_and_nothing_is_left(driver: Driver, path, mon
         assert refusal(path) == (errno.ECONNREFUSED if action == listener.park else 0)
     driver.do(lambda _: listener.close())
     assert not path.exists()
+
+
+@needs_refusal
+def test_who_comes_can_pass_no_descriptor_whose_close_takes_long(driver: Driver, path):
+    """Not while the client waits either."""
+    listener = driver.bind(UnixAddress(str(path)))
+    driver.do(lambda _: listener.listen())
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        assert not may_pass(client)
 
 
 def test_a_file_that_a_process_has_left_behind_is_replaced(driver: Driver, path):

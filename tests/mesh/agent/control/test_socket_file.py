@@ -18,6 +18,7 @@ from mesh.agent.control.socket_file import (
 )
 from mesh.agent.control.unix_sockets import MAX_PATH_BYTES, connect_to
 from mesh.agent.files import AgentFileError
+from tests.passed_descriptors import may_pass, needs_refusal
 
 
 class Directory:
@@ -34,6 +35,12 @@ class Directory:
 def test_it_is_its_owners_alone(tmp_path):
     with listen_at(tmp_path / NAME):
         assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
+
+
+@needs_refusal
+def test_nobody_can_pass_a_descriptor_whose_close_takes_long(tmp_path):
+    with listen_at(tmp_path / NAME), connect_to(tmp_path / NAME, 1.0) as client:
+        assert not may_pass(client)
 
 
 def test_what_a_dead_agent_has_left_makes_room(tmp_path):
