@@ -24,8 +24,11 @@ _BROKEN_LATER: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
 resets an attempt is ECONNREFUSED. Source: Linux, ``tcp_reset``."""
 
 BUSY_RETRY_S: Final = 0.02
-"""Until a unix socket whose backlog is full is tried again: unlike TCP, the kernel does not do it."""
+"""Until a unix socket whose backlog is full is tried again: unlike TCP, the kernel does not do it. Each time
+it is twice as long, for thousands may wait for a target that hangs: at this pace they took half a core."""
 
+MAX_BUSY_RETRY_S: Final = 0.32
+"""The longest such wait."""
 
 IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Of Linux (include/uapi/linux/in.h): a port is drawn when it is known where to, so two may have one."""
@@ -45,6 +48,7 @@ class ConnectAttempt(Watcher):
         "_reactor",
         "_ref",
         "_retry",
+        "_retry_s",
         "_sockaddr",
         "_socket",
         "_token",
@@ -67,6 +71,7 @@ class ConnectAttempt(Watcher):
         self._pending = pending
         self._socket: socket.socket | None = None
         self._retry: Timer | None = None
+        self._retry_s = BUSY_RETRY_S
         self._options = SocketOptions()
         self._sockaddr: Sockaddr = None
         """The kernel's form of the address."""
@@ -106,7 +111,8 @@ class ConnectAttempt(Watcher):
             self._watch(sock)
         elif number == errno.EAGAIN and not self._is_tcp:
             self._pending.add(self)
-            self._retry = self._reactor.call_later(BUSY_RETRY_S, self._try, sock)
+            self._retry = self._reactor.call_later(self._retry_s, self._try, sock)
+            self._retry_s = min(2 * self._retry_s, MAX_BUSY_RETRY_S)
         else:
             self._finish(number)
 

@@ -2,7 +2,9 @@
 
 import errno
 import socket
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -111,6 +113,30 @@ def test_a_unix_socket_with_a_full_backlog_is_tried_until_there_is_room(driver: 
             stream.close()
         driver.do(lambda _: connected.socket.close())
     assert driver.heard.empty()
+
+
+def test_a_busy_unix_socket_is_tried_ever_more_seldom(driver: Driver, tmp_path: Path, monkeypatch):
+    """Thousands may wait for a target that hangs."""
+    address, waits, again = UnixAddress(str(tmp_path / "busy")), [], []
+
+    def call_later(delay_s, callback, *arguments):
+        waits.append(delay_s)
+        again.append(partial(callback, *arguments))
+        return Mock()
+
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(address.path)
+        busy.listen(0)
+        taken = driver.connect(address)
+        monkeypatch.setattr(driver.dispatcher, "call_later", call_later)
+        attempt = driver.do(
+            lambda program: program.dispatcher.connect(program.ref, address, 1, SocketOptions())
+        )
+        for _ in range(6):
+            driver.do(lambda _: again.pop()())
+        driver.do(lambda _: attempt.cancel())
+        driver.do(lambda _: taken.socket.close())
+    assert waits == [0.02, 0.04, 0.08, 0.16, 0.32, 0.32, 0.32]
 
 
 def test_a_busy_unix_socket_that_goes_away_is_a_failure(driver: Driver, tmp_path: Path):
