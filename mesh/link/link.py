@@ -353,6 +353,8 @@ class Link:
                 except RemoteProtocolError as error:
                     self._end(effects.LinkBroken(str(error)))
                     return
+                if self.state is LinkState.CLOSED:
+                    break  # by a CLOSE: nothing is to follow
             elif (
                 kind >= FIRST_SKIPPED_TYPE
                 and (kind < FIRST_SKIPPED_CONNECTION_TYPE or destination == own_id)
@@ -381,8 +383,6 @@ class Link:
             self._own_frames.hand_over_records(self._effects)
 
     def _take_own(self, frame: Frame, now: float) -> None:
-        if self.state is LinkState.CLOSED:
-            return
         if frame.type == FrameType.CLOSE:
             reason = escaped(link_bodies.decode_close(frame.body))
             self._end(effects.closed_by_peer(reason))

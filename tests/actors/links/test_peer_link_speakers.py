@@ -57,6 +57,17 @@ def test_who_may_not_relay_speaks_for_itself_only(scene, caplog, kind, destinati
     assert scene.table.heard == alice.heard == []
 
 
+def test_what_comes_behind_a_close_is_not_judged_any_more(scene, caplog):
+    peer = scene.admitted(may_relay=False)
+    close = link_frame(FrameType.CLOSE, link_bodies.encode_close("that is all"))
+    peer.send_frames(close, frame(FrameType.DATA, BOB, OWN), close)
+    scene.run(0.1)
+    assert scene.link_ended
+    assert [each.getMessage() for each in caplog.records if each.levelname in ("WARNING", "ERROR")] == []
+    assert scene.meters.alarms.counts() == ()
+    assert scene.table.heard == []
+
+
 @pytest.mark.parametrize("kind", OF_CONNECTIONS)
 def test_who_may_not_relay_may_speak_for_itself(scene, kind):
     alice = start(scene.world)
