@@ -33,6 +33,12 @@ CLIENT_GONE: Final = frozenset(
 BACKLOG: Final = 1024
 """Clients that may wait for ``accept``; the kernel's ``net.core.somaxconn`` caps it."""
 
+EVERYWHERE: Final = "*:"
+"""Before the port of a socket for IPv4 and IPv6, which the kernel calls what means IPv6 alone elsewhere."""
+
+_WILD: Final = (EVERYWHERE, "0.0.0.0:", "[::]:")
+"""How names of sockets begin whose clients come to one of several addresses."""
+
 
 class LoopListeningSocket:
     """A :class:`~actors.runtime.seam.ListeningSocket` over a bound TCP socket, which it takes over parked."""
@@ -71,7 +77,7 @@ class LoopListeningSocket:
         self._shown: ListeningSocket | None = None
         """What the owner hears of in this socket's place."""
         name = sock.getsockname()
-        self._name = socket_name(name)
+        self._name = f"{EVERYWHERE}{name[1]}" if _takes_both_families(sock) else socket_name(name)
         self._port = int(name[1]) if isinstance(name, tuple) else 0
 
     def __repr__(self) -> str:
@@ -156,7 +162,7 @@ class LoopListeningSocket:
         self.may_have_more = this_round - self._accepted_in <= 1
         self._accepted_in = this_round
         # A client's own end is this address, unless that means all: it need not be asked for.
-        local_name = "" if self._name.startswith(("0.0.0.0:", "[::]:")) else self._name
+        local_name = "" if self._name.startswith(_WILD) else self._name
         return LoopStreamSocket(self._reactor, client, self._options, peer, local_name)
 
     def watch_read(self, enabled: bool) -> None:
@@ -211,3 +217,8 @@ def _bound(family: int, sockaddr: Sockaddr, *, ipv6_only: bool) -> socket.socket
         sock.close()
         raise
     return sock
+
+
+def _takes_both_families(sock: socket.socket) -> bool:
+    is_ipv6 = sock.family == socket.AF_INET6 and sock.getsockname()[0] == "::"
+    return is_ipv6 and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)

@@ -117,6 +117,11 @@ def test_no_host_means_every_interface_of_both_families(driver: Driver):
     listener = driver.bind(TcpAddress("", 0))
     assert refusal(listener.port, LOCAL) == 0
     assert refusal(listener.port, "::1") == 0
+    assert listener.local_name == f"*:{listener.port}"
+
+
+def test_every_interface_of_ipv6_alone_has_another_name_than_that_of_both(driver: Driver):
+    listener = driver.bind(TcpAddress("::", 0))
     assert listener.local_name == f"[::]:{listener.port}"
 
 
