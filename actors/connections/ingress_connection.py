@@ -334,6 +334,8 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         if self._stream is not None:
             super()._local_reset(frames, code)
             return
+        if self._socket is None:
+            return  # its client has left already, or has yet to come
         # The client left, or an operator wants it gone, before the open completed.
         self._end_as(Ending.CLIENT, "before any exit had accepted")
         self._drop_socket(reset=code is not ResetCode.RESET)

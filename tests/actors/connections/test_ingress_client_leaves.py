@@ -52,6 +52,17 @@ def test_for_a_client_that_left_the_answers_are_not_awaited_for_ever(one):
     assert one.is_over
 
 
+def test_what_goes_with_its_listener_once_its_client_has_left_still_declines(one):
+    [candidate] = one.exits
+    one.client.socket.abort()
+    one.run(HANG_UP_POLL_S + 0.2)
+    one.ingress.ref.tell(CloseWithListener())  # it was on its way
+    one.run(0.1)
+    candidate.answer()
+    assert len(candidate.wire.of(FrameType.RESET)) == 1
+    assert one.is_over
+
+
 def test_an_accept_for_a_client_that_has_just_reset_is_reset(one):
     [candidate] = one.exits
     one.client.socket.abort()
