@@ -118,12 +118,10 @@ class Layers:
         del self.held[lease]
         self._taken_out.append(lease)
 
-    def expire(self, now: float) -> bool:
-        """Let go of what is not held any more; whether there was anything."""
+    def expire(self, now: float) -> tuple[Held, ...]:
+        """Let go of what is not held any more, which is returned."""
         overdue = [lease for lease, held in self.held.items() if held.until <= now]
-        for lease in overdue:
-            del self.held[lease]
-        return bool(overdue)
+        return tuple(self.held.pop(lease) for lease in overdue)
 
     def next_expiry(self) -> float:
         """When to look again, monotonic seconds; infinity if nothing is held."""

@@ -261,8 +261,10 @@ class Reloader:
 
     def expire(self) -> None:
         """Let go of what commands have ceased to hold."""
-        if self._layers.expire(time.monotonic()):
-            log.info("a command that held a service has gone without a word", extra=_EVENT)
+        if gone := self._layers.expire(time.monotonic()):
+            for held in gone:
+                line = "%(service)s: not held any more: its command has gone without a word"
+                log.info(line, {"service": service_name(held.service)}, extra=_EVENT)
             self._apply()
 
     def next_expiry_s(self) -> float:

@@ -37,7 +37,7 @@ def test_what_is_held_goes_when_it_is_not_renewed():
     assert layers.next_expiry() == 10.0
     assert layers.renew(first, 20.0)
     assert not layers.expire(11.9)
-    assert layers.expire(12.0)
+    assert [held.service for held in layers.expire(12.0)] == [endpoint("c")]
     assert keys(layers) == ["a", "b"]
     assert not layers.renew(second, 30.0)
     assert layers.release(second) is None
