@@ -4,11 +4,11 @@ import errno
 import socket
 from functools import partial
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
 from actors.runtime.real.connecting import _local_address, _met_itself
+from actors.runtime.real.timers import Timers
 from actors.runtime.seam import Connected, ConnectFailed, SocketOptions
 from mesh.addresses import TcpAddress, UnixAddress
 from tests.actors.runtime.real.driver import LIMIT_S, LOCAL, Driver, Program
@@ -122,7 +122,7 @@ def test_a_busy_unix_socket_is_tried_ever_more_seldom(driver: Driver, tmp_path: 
     def call_later(delay_s, callback, *arguments):
         waits.append(delay_s)
         again.append(partial(callback, *arguments))
-        return Mock()
+        return Timers().add(delay_s, callback, arguments)
 
     with socket.socket(socket.AF_UNIX) as busy:
         busy.bind(address.path)
