@@ -12,7 +12,7 @@ from math import inf
 from typing import Final, Generic, TypeVar
 
 from actors.connections.connection_settings import RESET_MEANINGS, ConnectionSettings
-from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, Due
+from actors.connections.due import DRAIN_AFTER_END_S, DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S, Due
 from actors.connections.local_socket import Break
 from actors.connections.tabled_connection import TabledConnection
 from actors.messages import connection as messages
@@ -134,7 +134,7 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         if effects.peer_reset is not None and self._peer_reset is None:
             self._peer_reset = effects.peer_reset
             self._reset_by_other_end(effects.peer_reset)
-            self._deadlines[Due.DRAINED] = self.now() + DRAIN_AFTER_RESET_S
+            self._wait_for_local_socket()
             if self._socket is not None:
                 self._other_end_reset(effects.peer_reset)
         if effects.path is not None:
@@ -171,8 +171,8 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
             return
         if self._socket is not None:
             if self._peer_reset is not None:
-                if not self._waiting:
-                    self._drop_socket(reset=True)
+                if not self._waiting:  # a reset would take back what the kernel still has to send
+                    self._drop_socket(reset=not self._peer_finished)
             elif self._at_end and self._peer_finished and not self._waiting:
                 self._end_as(Ending.CLOSED)
                 self._drop_socket(reset=False)
@@ -310,6 +310,8 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
             frames.extend(stream.send(buffer[:count], now).frames)
             if count < room:
                 break
+        if reads and self._break is not Break.NONE:  # there was credit, so more may come
+            self._wait_for_credit()
         self._send(frames)
         self._settle()
 
@@ -325,7 +327,14 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
 
     def on_writable(self, socket: StreamSocket | ListeningSocket) -> None:
         """Go on writing to the local socket."""
+        if self._peer_reset is not None:
+            self._wait_for_local_socket()
         self._apply(NOTHING)
+
+    def _wait_for_local_socket(self) -> None:
+        """The other end has been reset: what preceded that is still to be taken."""
+        patience_s = DRAIN_AFTER_END_S if self._peer_finished else DRAIN_AFTER_RESET_S
+        self._deadlines[Due.DRAINED] = self.now() + patience_s
 
     def _broke(self, how: Break) -> None:
         """The local socket has been reset. What it sent before is still to be read, as credit allows."""
@@ -335,8 +344,13 @@ class ConnectionEnd(TabledConnection[M], Generic[M]):
         if self._at_end or self._stream is None:
             self._local_reset([])
         else:
-            self._deadlines[Due.READ_OUT] = self.now() + DRAIN_BEFORE_RESET_S
+            self._wait_for_credit()
             self._watch_read(self._stream.writable_bytes > 0)
+
+    def _wait_for_credit(self) -> None:
+        """The local socket has been reset: what it sent before is still to be read."""
+        patience_s = DRAIN_AFTER_END_S if self._end_waits else DRAIN_BEFORE_RESET_S
+        self._deadlines[Due.READ_OUT] = self.now() + patience_s
 
     def _local_reset(self, frames: list[Frame], code: ResetCode = ResetCode.RESET) -> None:
         """The local socket was reset, or is to be: so is the stream."""

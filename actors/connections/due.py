@@ -14,10 +14,15 @@ LEFT_S: Final = 75.0
 By TCP it is as long: the kernel forgets the closed socket after a minute, and answers a probe by a reset."""
 
 DRAIN_AFTER_RESET_S: Final = 10.0
-"""How long bytes that preceded the other end's reset may wait for a slow local socket."""
+"""How long a local socket may take nothing of what preceded the other end's reset."""
 
 DRAIN_BEFORE_RESET_S: Final = 10.0
-"""How long bytes that preceded the local socket's own reset may wait for the stream's credit."""
+"""How long the stream may give no credit for what preceded the local socket's own reset."""
+
+DRAIN_AFTER_END_S: Final = 200.0
+"""The same for either, if what was reset had ended in order before. Who closes a socket has said all; it is
+reset later, by the kernel that has forgotten it. So long a kernel goes on for a closed socket of whose bytes
+nothing is taken (Linux: ``tcp_probe_timer()``, whose waits double up to two minutes)."""
 
 
 FIRST_LOOK_S: Final = MAX_ACK_DELAY_S

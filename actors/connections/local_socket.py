@@ -41,6 +41,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         "_at_end",
         "_break",
         "_deadlines",
+        "_end_waits",
         "_has_spoken",
         "_key_meter",
         "_meters",
@@ -67,6 +68,8 @@ class LocalSocketActor(Actor[M], Generic[M]):
         """Nothing follows what waits: then the local socket is told the end of its stream."""
         self._at_end = False
         """The local socket has sent its end of stream."""
+        self._end_waits = False
+        """The local socket's end of stream was seen before its turn: behind what nobody reads yet."""
         self._has_spoken = False
         """The local socket has sent something, or its end; or it is not one that soon ends after that."""
         self._reading = False
@@ -175,6 +178,7 @@ class LocalSocketActor(Actor[M], Generic[M]):
         hung_up, deadlines = self._socket.hung_up(), self._deadlines
         if hung_up is HangUp.GONE and not (self._at_end and self._peer_finished):
             return True
+        self._end_waits = hung_up is not HangUp.NO
         if hung_up is HangUp.LEFT and self._at_end and deadlines[Due.READ_OUT] == inf:
             deadlines[Due.READ_OUT] = now + LEFT_S
         self._deadlines[Due.HANG_UP_POLL] = now + HANG_UP_POLL_S

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.connections.connection_settings import RESET_MEANINGS
-from actors.connections.due import DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S
+from actors.connections.due import DRAIN_AFTER_END_S, DRAIN_AFTER_RESET_S, DRAIN_BEFORE_RESET_S
 from actors.messages import connection as messages
 from mesh.connection.stream import ResetCode
 from tests.actors.connections.both_ends_company import SIDES, SMALL, Ends, both, pattern, resets
@@ -76,6 +76,78 @@ def test_a_socket_that_takes_nothing_after_a_reset_is_not_waited_for_for_ever():
     ends.run(3.5)
     assert ends.is_over
     assert resets(ends) == (1, 1)
+    ends.world.stop()
+
+
+def test_a_socket_that_takes_something_after_a_reset_is_waited_for():
+    ends = Ends(options=SMALL).open()
+    ends.client.read(False)
+    ends.target.send(pattern(80_000))
+    ends.run(0.5)
+    ends.target.socket.abort()
+    for _ in range(5):
+        ends.run(DRAIN_AFTER_RESET_S - 2.0)
+        ends.client.on_readable(ends.client.socket)
+    assert len(ends.client.received) < 80_000
+    ends.client.read(True)
+    ends.run(1.0)
+    assert bytes(ends.client.received) == pattern(80_000)
+    assert ends.client.end == RESET
+    assert ends.is_over
+    ends.world.stop()
+
+
+# Who closes a socket has said all; the kernel forgets it after a minute, and resets it at the next probe
+
+
+FORGOTTEN_WITH = [("client", 500_000), ("client", 940_000), ("target", 50_000), ("target", 500_000)]
+"""Bytes for which there is credit, and more, which wait unread in front of the end of their stream."""
+
+
+def closed_and_forgotten(ends, side, byte_count):
+    """One side has sent so many bytes and closed its socket, long ago; the other takes nothing yet."""
+    one, other = both(ends, side)
+    ends.client.closes_at_end = ends.target.closes_at_end = False
+    other.read(False)
+    one.send(pattern(byte_count))
+    ends.run(20.0)
+    assert one.unsent_bytes == 0
+    one.socket.shutdown_write()
+    ends.run(60.0)
+    one.socket.abort()
+    ends.run(DRAIN_BEFORE_RESET_S + DRAIN_AFTER_RESET_S + 60.0)
+    return other
+
+
+@pytest.mark.parametrize(("side", "byte_count"), FORGOTTEN_WITH)
+def test_what_a_socket_said_before_it_was_closed_is_delivered_however_late(side, byte_count):
+    ends = Ends(options=SMALL).open()
+    other = closed_and_forgotten(ends, side, byte_count)
+    assert len(other.received) < byte_count
+    other.read(True)
+    ends.run(30.0)
+    assert bytes(other.received) == pattern(byte_count)
+    assert other.end == "EOF"
+    assert ends.is_over
+    ends.world.stop()
+
+
+def test_no_reset_takes_back_what_the_kernel_still_has_of_it(monkeypatch):
+    ends = Ends(options=SMALL).open()
+    monkeypatch.setattr(ends.exit._socket, "abort", lambda: pytest.fail("closed by a reset"))
+    closed_and_forgotten(ends, "client", 500_000).read(True)
+    ends.run(5.0)
+    assert ends.exit._socket is None
+    ends.world.stop()
+
+
+@pytest.mark.parametrize(("side", "byte_count"), FORGOTTEN_WITH[1:])
+def test_it_is_not_waited_for_for_ever(side, byte_count):
+    ends = Ends(options=SMALL).open()
+    closed_and_forgotten(ends, side, byte_count)
+    assert not ends.is_over
+    ends.run(2 * DRAIN_AFTER_END_S)
+    assert ends.is_over
     ends.world.stop()
 
 
