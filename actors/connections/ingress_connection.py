@@ -20,6 +20,7 @@ from actors.messages import listener as listener_messages
 from actors.messages import peer_link as link_messages
 from actors.meters import Meters
 from actors.runtime.seam import Dispatcher, Ref, StreamSocket
+from mesh.connection.ahead import NOTHING_AHEAD
 from mesh.connection.endings import End, Ending
 from mesh.connection.ingress_effects import (
     AnswerForged,
@@ -44,6 +45,7 @@ from mesh.connection.offer import Offer
 from mesh.connection.party import Party
 from mesh.connection.reject_codes import IngressVerdict
 from mesh.connection.rights import why_not_at_ingress
+from mesh.connection.session import SEGMENT_TYPES
 from mesh.connection.stream import ResetCode
 from mesh.link.frames import Frame
 from mesh.socks.numbers import Reply, reply
@@ -304,6 +306,8 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
                 if stream.forged_frames:
                     self._forged(stream.take_forged(), frames[0].source, number, via)
                 return
+            if frame.type in SEGMENT_TYPES and self._opening.awaits(number):
+                self._ahead = self._ahead.and_one(frame, via)
             answers += frame.type in ANSWERS
             if answers > MOST_ANSWERS:
                 self._forged(len(frames) - position, frames[0].source, number, via)
@@ -324,6 +328,8 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self._links.clear()  # a dictionary keeps the room of what was deleted
         self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
         self._carry_on(choice)
+        if self._ahead is not NOTHING_AHEAD:
+            self._take_ahead()
 
     def _turn_client_away(self, code: str, *, is_unanswered: bool) -> None:
         if self._speaks_socks and self._socket is not None:

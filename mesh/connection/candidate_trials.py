@@ -167,6 +167,12 @@ class CandidateTrials:
         """Whether this exit is being asked, or about to be."""
         return any(exit_id == party_id for party_id, _ in self.numbers_in_use())
 
+    def awaits(self, number: int) -> bool:
+        """Whether the exit that was asked under this number may still be chosen."""
+        attempt = self._attempts.get(number)
+        may_be = attempt is not None and attempt.is_asked and attempt.is_wanted
+        return may_be and self.state is IngressState.OPENING
+
     def numbers_in_use(self) -> Iterator[tuple[AgentId, int]]:
         """What is to be given back if the opening ends here and now: exits and numbers."""
         for attempt in self._attempts.values():

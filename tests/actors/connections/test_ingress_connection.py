@@ -5,8 +5,10 @@ import pytest
 from actors.connections.due import HANG_UP_POLL_S
 from actors.connections.ingress_connection import MOST_ANSWERS
 from actors.messages import connection as messages
+from actors.messages import connection_table as table_messages
 from actors.messages.listener import CandidateServed
 from mesh.connection.patience import HEDGE_AFTER_S
+from mesh.connection.stream.control import Fin, encode_fin
 from mesh.link.frames import FrameType
 from scripts.lab.frames import changed
 from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
@@ -59,6 +61,31 @@ def test_data_in_one_message_with_the_accept_is_delivered(one):
     one.run(0.1)
     assert bytes(one.client.received) == b"banner"
     assert one.listener.of(CandidateServed) == [CandidateServed(EXIT.id)]
+
+
+def test_an_answer_that_has_overtaken_the_accept_is_delivered_with_it(one):
+    [candidate] = one.exits
+    frame, session = candidate.reply()
+    candidate.send(session.seal_segment(FrameType.DATA, 0, b"banner"))
+    candidate.send(session.seal_segment(FrameType.FIN, 1, encode_fin(Fin(0, 0.0), b"!")))
+    assert bytes(one.client.received) == b""
+    candidate.send(frame)
+    one.run(0.002)  # to the client, and no more
+    assert bytes(one.client.received) == b"banner!"
+    assert one.ingress_meters.frames_forged == 0
+
+
+def test_what_is_forged_before_the_accept_is_put_down_to_who_brought_it(one):
+    [candidate] = one.exits
+    frame, session = candidate.reply()
+    genuine = session.seal_segment(FrameType.DATA, 0, b"banner")
+    one.tell(messages.SegmentsArrived((changed(genuine, body=bytes(len(genuine.body))),), OTHER_EXIT.id))
+    candidate.send(frame, genuine)
+    one.run(0.1)
+    assert bytes(one.client.received) == b"banner"
+    assert one.ingress_meters.frames_forged == 1
+    [forged] = one.table.of(table_messages.BodiesForged)
+    assert (forged.via, forged.count) == (OTHER_EXIT.id, 1)
 
 
 def test_an_answer_that_is_repeated_changes_nothing(one):

@@ -7,14 +7,15 @@ from actors.connections.due import HANG_UP_POLL_S
 from actors.messages import connection as messages
 from actors.messages.connection_table import RegisterIngress
 from actors.messages.listener import CandidateFailed, CandidateServed
+from mesh.connection.ahead import NOTHING_AHEAD
 from mesh.connection.key_stock import EPHEMERAL_AGE_S, KeyStock
 from mesh.connection.open_attempt import STANDBY_NUMBERS
-from mesh.link.frames import FrameType
+from mesh.link.frames import Frame, FrameType
 from mesh.trust.certificates import Certificate
 from mesh.trust.identity import NO_AGENT
 from mesh.trust.noise.primitives import key_pair
 from mesh.trust.policy import Policy
-from tests.actors.connections.end_company import EXIT, OTHER_EXIT, RESET
+from tests.actors.connections.end_company import EXIT, INGRESS, OTHER_EXIT, RESET
 from tests.actors.connections.ingress_company import Opening
 
 
@@ -34,6 +35,13 @@ def scenes():
 def serve(scene):
     scene.serve(*scene.parties)
     scene.run(0.0)
+
+
+def test_it_keeps_nothing_that_comes_before_it_has_asked(scenes):
+    one = scenes()
+    forged = Frame(FrameType.DATA, True, EXIT.id, INGRESS.id, 1, 0, bytes(100))
+    one.tell(messages.SegmentsArrived((forged,), OTHER_EXIT.id))
+    assert one.ingress._ahead is NOTHING_AHEAD
 
 
 def test_it_sends_nothing_and_has_no_timer_until_its_client_comes(scenes):
