@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 from actors.connections.connection_end import ConnectionEnd
 from actors.messages import connection as messages
 from actors.runtime.seam import StreamSocket
-from mesh.connection.ahead import NOTHING_AHEAD
 from mesh.connection.early_data import LEAST_WAIT_S, first_words_wait_s
 from mesh.connection.endings import Ending
 from mesh.connection.ingress_effects import ExitChosen, IngressEffects
@@ -27,7 +26,7 @@ M = TypeVar("M")
 class HearingEnd(ConnectionEnd[M], Generic[M]):
     """Reads its client for the opening, which the subclass makes and obeys."""
 
-    __slots__ = ("_ahead", "_clients", "_is_gone", "_opening")
+    __slots__ = ("_clients", "_is_gone", "_opening")
 
     _opening: IngressOpening
 
@@ -37,8 +36,6 @@ class HearingEnd(ConnectionEnd[M], Generic[M]):
         """Where the client counts, as soon as there is one."""
         self._is_gone = False
         """Reading has shown that the client has been reset."""
-        self._ahead = NOTHING_AHEAD
-        """What has come of exits that are being asked, before they were heard to accept."""
 
     @abstractmethod
     def _do(self, effects: IngressEffects) -> None:
@@ -158,14 +155,3 @@ class HearingEnd(ConnectionEnd[M], Generic[M]):
         if stream.sent_bytes == 0 and not choice.answer:
             self._send(stream.confirm(self.now()).frames)
             self._settle()
-
-    def _take_ahead(self) -> None:
-        """The stream has begun: it takes what has come before ACCEPT."""
-        ahead, self._ahead = self._ahead, NOTHING_AHEAD
-        frames = [frame for frame in ahead.frames if frame.connection == self._number]
-        stream, remote = self._stream, self._remote
-        if stream is None or remote is None or not frames:
-            return
-        self._apply(stream.receive(frames, self.now()))
-        if stream.forged_frames:
-            self._forged(stream.take_forged(), remote, self._number, ahead.via)

@@ -67,6 +67,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
     END = End.INGRESS
 
     __slots__ = (
+        "_ahead",
         "_answers_via",
         "_client",
         "_client_tag",
@@ -100,6 +101,8 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
         """The links towards the exits that are being tried."""
         self._speaks_socks = False
         """Whether the client waits for a reply of SOCKS5."""
+        self._ahead = NOTHING_AHEAD
+        """What has come of exits that are being asked, before they were heard to accept."""
         self._answers_via = NO_AGENT
         """The peer that the answer at hand came from."""
         self._client = ""
@@ -316,8 +319,7 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self._do(self._opening.answered(frame, self.now()))
 
     def _chosen(self, choice: ExitChosen) -> None:
-        self._number = choice.number
-        self._exit_tag = choice.socket_tag
+        self._number, self._exit_tag = choice.number, choice.socket_tag
         client = self._settings.loops.exit_said(choice.socket_tag, choice.remote, choice.number)
         if client is not None:
             self.tell(client, messages.CameBack(choice.remote))
@@ -328,8 +330,9 @@ class IngressConnection(HearingEnd[messages.IngressInbound]):
             self._links.clear()  # a dictionary keeps the room of what was deleted
         self._start_stream(choice.session, choice.remote, link, choice.credit, self._credit)
         self._carry_on(choice)
-        if self._ahead is not NOTHING_AHEAD:
-            self._take_ahead()
+        ahead, self._ahead = self._ahead, NOTHING_AHEAD
+        if frames := ahead.of(choice.number):
+            self._segments_arrived(frames, ahead.via)
 
     def _turn_client_away(self, code: str, *, is_unanswered: bool) -> None:
         if self._speaks_socks and self._socket is not None:

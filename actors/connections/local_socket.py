@@ -175,12 +175,12 @@ class LocalSocketActor(Actor[M], Generic[M]):
         """Whether the local socket, unread, was reset; if not, it is asked again later."""
         if self._socket is None or self._reading:
             return False
-        hung_up, deadlines = self._socket.hung_up(), self._deadlines
+        hung_up = self._socket.hung_up()
         if hung_up is HangUp.GONE and not (self._at_end and self._peer_finished):
             return True
         self._end_waits = hung_up is not HangUp.NO
-        if hung_up is HangUp.LEFT and self._at_end and deadlines[Due.READ_OUT] == inf:
-            deadlines[Due.READ_OUT] = now + LEFT_S
+        if hung_up is HangUp.LEFT and self._at_end and self._deadlines[Due.READ_OUT] == inf:
+            self._deadlines[Due.READ_OUT] = now + LEFT_S
         self._deadlines[Due.HANG_UP_POLL] = now + HANG_UP_POLL_S
         return False
 

@@ -33,5 +33,9 @@ class Ahead(NamedTuple):
             return self
         return Ahead((*frames, frame), via)
 
+    def of(self, number: int) -> tuple[Frame, ...]:
+        """Those of the connection that was asked for under ``number``."""
+        return tuple(frame for frame in self.frames if frame.connection == number)
+
 
 NOTHING_AHEAD: Final = Ahead()
